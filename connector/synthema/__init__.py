@@ -1,0 +1,1 @@
+"""Synthema: the governed connector for rare blood disease data."""

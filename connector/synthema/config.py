@@ -1,0 +1,114 @@
+"""Settings of one connector: ``connector.toml``, then ``SYNTHEMA_A__B`` variables.
+
+An unknown key is an error, so that a misspelt safety setting is never ignored.
+Secrets are files below ``secrets/`` and are named here, never held here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from synthema.errors import InputError
+
+Role = Literal["site", "hub", "registry"]
+
+
+class Peer(BaseModel):
+    """Another connector this one knows: the anchor of trust, agreed when joining."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    did: str = Field(description="did:web of the peer, e.g. did:web:hospital.example")
+    url: str = Field(description="public address of its protocol, e.g. https://hospital.example")
+    role: Role = Field(description="what it does in the data space: site, hub or registry")
+    name: str = Field(description="its name for people")
+
+
+class Limits(BaseModel):
+    """Bounds of a sandboxed run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    memory_bytes: int = Field(default=4 * 1024**3, gt=0, description="address space of a plugin process, in bytes")
+    seconds: int = Field(default=600, gt=0, description="longest duration of one run, in seconds")
+    output_bytes: int = Field(default=512 * 1024**2, gt=0, description="largest file a plugin may write, in bytes")
+
+
+class Settings(BaseSettings):
+    """What one connector is and where it answers."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNTHEMA_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    home: Path = Field(description="folder of this connector's state, keys and data")
+    mode: Literal["demo", "production"] = Field(default="production", description="demo secrets work in demo mode only")
+    name: str = Field(description="name of the organisation, for people")
+    role: Role = Field(description="site (holds patient data), hub (coordinates) or registry (ingests)")
+    regime: Literal["pre-EHDS", "EHDS"] = Field(
+        default="pre-EHDS", description="EHDS Chapter IV applies from 26 March 2029; before, GDPR and contracts"
+    )
+    public_url: str = Field(description="address of the public protocol, without a trailing slash")
+    management_url: str = Field(description="address of the management interface; keep it inside the house")
+    peers: tuple[Peer, ...] = Field(default=(), description="the connectors this one trusts")
+    minimum_isolation: int = Field(
+        default=2, ge=1, le=4, description="lowest isolation level at which plugins may run (ADR 0004)"
+    )
+    limits: Limits = Limits()
+
+    @field_validator("public_url", "management_url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError("must be an http(s) address without a path")
+        return value.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment overrides the file, whose values arrive as initial ones.
+        return env_settings, init_settings
+
+    @property
+    def did(self) -> str:
+        """did:web of this connector, derived from its public address (W3C did:web method)."""
+        return did_web(self.public_url)
+
+    @property
+    def database(self) -> Path:
+        return self.home / "state.sqlite"
+
+
+def did_web(url: str) -> str:
+    """The did:web identifier of an http(s) origin; a port is percent-encoded."""
+    return f"did:web:{quote(urlsplit(url).netloc, safe='')}"
+
+
+def load_settings(home: Path) -> Settings:
+    """Read ``connector.toml`` in a connector's home; raises :class:`InputError` naming the field."""
+    path = home / "connector.toml"
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            "there is no connector here", where=str(path), fix=f"make one with: synthema init --home {home}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not valid TOML: {error}", where=str(path), fix="mend the line named above") from error
+    try:
+        return Settings(home=home.resolve(), **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{field}: {first['msg']}", where=str(path), fix=f"correct or remove '{field}'") from error

@@ -1,0 +1,161 @@
+"""The codebook of a dataset: what each variable means, its bounds, its role, its rules.
+
+A codebook is public. Everything that a private algorithm must know beforehand
+(bounds, categories, bins) comes from here and never from the data: reading it
+from the data would be a leak that no privacy budget counts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from synthema.canonical import digest
+from synthema.errors import InputError
+
+VariableType = Literal["integer", "decimal", "category"]
+VariableRole = Literal["identifier", "quasi-identifier", "sensitive", "time", "event", "site", "other"]
+Comparison = Literal["<=", "<", "==", "!=", ">=", ">"]
+
+
+class Closed(BaseModel):
+    """Base of values that are never changed and never hold unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variable(Closed):
+    """One column.
+
+    ``edges`` cut a number's range into bins (``len(edges) - 1`` of them; the
+    last is closed on both sides); ``bands`` are coarser edges that an
+    anonymiser may recode to. ``categories`` lists every value a category may take.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
+    label: str
+    type: VariableType
+    role: VariableRole = "other"
+    unit: str | None = Field(default=None, description="UCUM code, e.g. g/dL")
+    minimum: float | None = None
+    maximum: float | None = None
+    edges: tuple[float, ...] = ()
+    bands: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    missing: tuple[str, ...] = Field(default=("", "NA"), description="texts that mean: not recorded")
+    may_be_missing: bool = True
+    code: str | None = Field(default=None, description="IRI of the standard code (LOINC, SNOMED CT, …)")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.type == "category":
+            if not self.categories:
+                raise ValueError(f"variable {self.name}: a category needs its list of categories")
+        elif self.minimum is None or self.maximum is None or self.minimum >= self.maximum:
+            raise ValueError(f"variable {self.name}: a number needs minimum < maximum")
+        for name in ("edges", "bands"):
+            values = getattr(self, name)
+            if values and (len(values) < 2 or list(values) != sorted(set(values))):
+                raise ValueError(f"variable {self.name}: {name} must rise, with at least two values")
+        return self
+
+
+class Rule(Closed):
+    """A clinical rule that must hold between two variables, or a variable and a value, where both are known.
+
+    ``when`` limits the rule to rows in which a category variable has a value.
+    """
+
+    id: str
+    sentence: str = Field(description="the rule in words, e.g. progression is never after the end of follow-up")
+    left: str
+    comparison: Comparison
+    right: str | float = Field(description="a variable's name, or a number")
+    when: dict[str, str] = Field(default_factory=dict)
+
+
+class SurvivalOutcome(Closed):
+    """A time and the event that ends it."""
+
+    name: str
+    time: str
+    event: str
+    event_value: str = Field(description="the category of the event variable that means: it happened")
+    unit: str = Field(description="UCUM unit of time, e.g. mo")
+
+
+class Codebook(Closed):
+    """All variables and rules of one dataset or disease dictionary."""
+
+    id: str
+    version: str
+    title: str
+    disease: str = Field(description="IRI of the disease, e.g. http://www.orpha.net/ORDO/Orphanet_…")
+    patient_key: str = Field(description="the variable that says which rows belong to one person")
+    variables: tuple[Variable, ...]
+    outcomes: tuple[SurvivalOutcome, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        names = [variable.name for variable in self.variables]
+        if len(names) != len(set(names)):
+            raise ValueError("a variable is named twice")
+        used = [name for outcome in self.outcomes for name in (outcome.time, outcome.event)]
+        for rule in self.rules:
+            used += [rule.left, *rule.when] + ([rule.right] if isinstance(rule.right, str) else [])
+        unknown = sorted(set(used) - set(names))
+        if unknown:
+            raise ValueError(f"unknown variables in outcomes or rules: {', '.join(unknown)}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        return digest(self.model_dump(mode="json"))
+
+    def variable(self, name: str) -> Variable:
+        """The variable of this name; raises :class:`InputError` naming those there are."""
+        for variable in self.variables:
+            if variable.name == name:
+                return variable
+        known = ", ".join(variable.name for variable in self.variables)
+        raise InputError(f"the codebook has no variable '{name}'", fix=f"use one of: {known}")
+
+    def names(self, *roles: VariableRole) -> tuple[str, ...]:
+        """Names of the variables, all or those of the given roles, in order."""
+        return tuple(v.name for v in self.variables if not roles or v.role in roles)
+
+    def keep(self, names: tuple[str, ...]) -> Codebook:
+        """The codebook of a table that has only these variables; rules and outcomes that lost one go too."""
+        for name in names:
+            self.variable(name)
+        return Codebook(
+            **{
+                **self.model_dump(exclude={"variables", "outcomes", "rules"}),
+                "variables": tuple(v for v in self.variables if v.name in names),
+                "outcomes": tuple(o for o in self.outcomes if o.time in names and o.event in names),
+                "rules": tuple(r for r in self.rules if _rule_variables(r) <= set(names)),
+            }
+        )
+
+
+def _rule_variables(rule: Rule) -> set[str]:
+    return {rule.left, *rule.when} | ({rule.right} if isinstance(rule.right, str) else set())
+
+
+def load_codebook(path: Path) -> Codebook:
+    """Read a codebook from YAML or JSON; raises :class:`InputError` naming file and field."""
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Codebook.model_validate(value)
+    except FileNotFoundError as error:
+        raise InputError("no such codebook", where=str(path), fix="give the path of a codebook file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"not valid YAML: {error}", where=str(path), fix="mend the line named above") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "codebook"
+        raise InputError(f"{field}: {first['msg']}", where=str(path), fix=f"correct '{field}'") from error

@@ -1,0 +1,25 @@
+"""Fixtures that every test may use: a fresh database and a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from synthema.clock import FixedClock
+from synthema.storage import Database, metadata
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/state.sqlite")
+    metadata.create_all(database.engine)
+    yield database
+    database.close()
