@@ -84,7 +84,11 @@ def parse_json_strictly(data: bytes, *, max_bytes: int = MAX_JSON_BYTES, max_dep
         text = data.decode("utf-8")
         _check_depth(text, max_depth)
         value = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_finite_float, object_pairs_hook=_unique_keys
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+            parse_int=_integer,
+            object_pairs_hook=_unique_keys,
         )
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"not valid JSON: {error}", fix="send one JSON value in UTF-8") from error
@@ -123,6 +127,14 @@ def _finite_float(text: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise InputError(f"the number {text[:30]} is too large", fix="send finite numbers only")
     return value
+
+
+def _integer(text: str) -> int | float:
+    """A whole number as every JSON reader understands it: beyond 2⁵³ it is a double (RFC 8785, 3.2.2.3)."""
+    if len(text) > 310:
+        raise InputError("a number has too many digits", fix="send numbers that a double can hold")
+    value = int(text)
+    return value if abs(value) < 2**53 else _finite_float(text)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def to_text(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and ``Z``: sorts as text in order of time."""
     if moment.tzinfo is None:
         raise InputError("a time without a zone", fix="give the time with its zone, e.g. 2026-11-21T10:00:00Z")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:

@@ -40,6 +40,16 @@ class Limits(BaseModel):
     output_bytes: int = Field(default=512 * 1024**2, gt=0, description="largest file a plugin may write, in bytes")
 
 
+class Accepts(BaseModel):
+    """What a registry accepts; the hub and the sites it trusts are its peers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epsilon: float = Field(default=8.0, gt=0, description="largest privacy loss ε of a certified dataset")
+    delta: float = Field(default=1e-5, ge=0, lt=1, description="largest δ of a certified dataset")
+    minimum_sites: int = Field(default=3, ge=1, description="fewest sites whose evidence a certificate must hold")
+
+
 class Settings(BaseSettings):
     """What one connector is and where it answers."""
 
@@ -58,7 +68,13 @@ class Settings(BaseSettings):
     minimum_isolation: int = Field(
         default=2, ge=1, le=4, description="lowest isolation level at which plugins may run (ADR 0004)"
     )
+    minimum_cohort: int = Field(default=50, ge=1, description="fewest patients a run may work on, after exclusions")
+    minimum_parties: int = Field(default=3, ge=3, description="fewest sites in a secure sum, drop-outs not counted")
+    tolerated_colluders: int = Field(
+        default=1, ge=0, description="sites that may pool what they know against another; raises each site's noise"
+    )
     limits: Limits = Limits()
+    accepts: Accepts = Accepts()
 
     @field_validator("public_url", "management_url")
     @classmethod

@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from synthema.canonical import digest
 from synthema.errors import InputError
+from synthema.resources import bundled
 
-VariableType = Literal["integer", "decimal", "category"]
+VariableType = Literal["integer", "decimal", "category", "text"]
 VariableRole = Literal["identifier", "quasi-identifier", "sensitive", "time", "event", "site", "other"]
 Comparison = Literal["<=", "<", "==", "!=", ">=", ">"]
 
@@ -27,12 +28,21 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class OtherUnit(Closed):
+    """A unit the same quantity is often written in: ``value in other unit = factor × value in ours``."""
+
+    unit: str = Field(description="UCUM code, e.g. g/L")
+    factor: float = Field(gt=0, allow_inf_nan=False)
+
+
 class Variable(Closed):
     """One column.
 
-    ``edges`` cut a number's range into bins (``len(edges) - 1`` of them; the
-    last is closed on both sides); ``bands`` are coarser edges that an
-    anonymiser may recode to. ``categories`` lists every value a category may take.
+    ``text`` is for identifiers only: nothing private is ever computed on it. ``minimum`` and
+    ``maximum`` are what is possible at all; ``typical`` is where a cohort's median lies, which
+    together with ``other_units`` gives away a column in the wrong unit. ``edges`` cut a number's
+    range into bins (``len(edges) - 1`` of them; the last is closed on both sides); ``bands`` are
+    coarser edges that an anonymiser may recode to. ``categories`` lists every value a category may take.
     """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
@@ -42,6 +52,8 @@ class Variable(Closed):
     unit: str | None = Field(default=None, description="UCUM code, e.g. g/dL")
     minimum: float | None = None
     maximum: float | None = None
+    typical: tuple[float, float] | None = None
+    other_units: tuple[OtherUnit, ...] = ()
     edges: tuple[float, ...] = ()
     bands: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
@@ -54,8 +66,15 @@ class Variable(Closed):
         if self.type == "category":
             if not self.categories:
                 raise ValueError(f"variable {self.name}: a category needs its list of categories")
+            if len(set(self.categories)) != len(self.categories) or set(self.categories) & set(self.missing):
+                raise ValueError(f"variable {self.name}: a category is named twice, or is also a text for missing")
+        elif self.type == "text":
+            if self.role != "identifier":
+                raise ValueError(f"variable {self.name}: free text may only be an identifier")
         elif self.minimum is None or self.maximum is None or self.minimum >= self.maximum:
             raise ValueError(f"variable {self.name}: a number needs minimum < maximum")
+        if self.typical is not None and self.typical[0] >= self.typical[1]:
+            raise ValueError(f"variable {self.name}: typical needs a lower and a higher value")
         for name in ("edges", "bands"):
             values = getattr(self, name)
             if values and (len(values) < 2 or list(values) != sorted(set(values))):
@@ -153,9 +172,20 @@ def load_codebook(path: Path) -> Codebook:
         return Codebook.model_validate(value)
     except FileNotFoundError as error:
         raise InputError("no such codebook", where=str(path), fix="give the path of a codebook file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("the codebook cannot be read", where=str(path), fix="give a UTF-8 text file") from error
     except yaml.YAMLError as error:
         raise InputError(f"not valid YAML: {error}", where=str(path), fix="mend the line named above") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "codebook"
         raise InputError(f"{field}: {first['msg']}", where=str(path), fix=f"correct '{field}'") from error
+
+
+def dictionary(name: str) -> Codebook:
+    """A disease dictionary that travels with the software, e.g. ``mgus``; raises :class:`InputError` on others."""
+    folder = bundled("ontologies") / "dictionaries"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise InputError(f"there is no dictionary '{name[:40]}'", fix=f"use one of: {', '.join(known)}")
+    return load_codebook(folder / f"{name}.yaml")

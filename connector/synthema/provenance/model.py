@@ -6,9 +6,12 @@ blank nodes in a graph of its own, and those bytes are what the log hashes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from pyoxigraph import NamedNode
 
 from synthema.canonical import sorted_nquads
 from synthema.clock import to_text
@@ -72,9 +75,17 @@ class Activity:
     informed_by: tuple[str, ...] = ()
     attributes: Mapping[str, Value | Iri] = field(default_factory=dict)
 
-    def nquads(self, graph: str) -> bytes:
-        """The canonical bytes of this activity inside the named graph."""
-        return sorted_nquads(f"{s} {p} {o} {node(graph)} ." for s, p, o in self._triples())
+    def nquads(self, graph: str, *, recorded: datetime | None = None) -> bytes:
+        """The canonical bytes of this activity inside the named graph.
+
+        ``recorded`` is when the log took it; it becomes a statement about the
+        graph itself, so that it is covered by the hash like everything else.
+        """
+        inside = node(graph)
+        triples = list(self._triples())
+        if recorded is not None:
+            triples.append((inside, node(SYNTHEMA + "recordedAt"), literal(recorded)))
+        return sorted_nquads(f"{s} {p} {o} {inside} ." for s, p, o in triples)
 
     def _triples(self) -> Iterator[tuple[str, str, str]]:
         me = node(self.iri)
@@ -132,10 +143,15 @@ def term(name: str) -> str:
 
 
 def node(iri: str) -> str:
-    """An IRI in N-Quads; raises :class:`InputError` on characters that N-Quads forbids in one."""
-    if not iri or ":" not in iri or any(c in '<>"{}|^`\\' or c <= " " for c in iri):
-        raise InputError(f"'{iri[:80]}' cannot be used as an IRI", fix="use an absolute IRI without spaces")
-    return f"<{iri}>"
+    """An IRI in N-Quads; raises :class:`InputError` for anything that is not an absolute IRI (RFC 3987).
+
+    The check is that of the triple index, so that no entry is ever written
+    that the index could not read.
+    """
+    try:
+        return str(NamedNode(iri))
+    except ValueError as error:
+        raise InputError(f"'{iri[:80]}' cannot be used as an IRI", fix="use an absolute IRI without spaces") from error
 
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
@@ -148,7 +164,16 @@ def literal(value: Value) -> str:
     if isinstance(value, int):
         return f'"{value}"^^<{XSD}integer>'
     if isinstance(value, float):
-        return f'"{value!r}"^^<{XSD}double>'
+        return f'"{_double(value)}"^^<{XSD}double>'
     if isinstance(value, datetime):
         return f'"{to_text(value)}"^^<{XSD}dateTime>'
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InputError("a text holds half a character", fix="give complete Unicode characters")
     return f'"{value.translate(_ESCAPES)}"'
+
+
+def _double(value: float) -> str:
+    """XML Schema's spelling (Part 2, §3.3.5), which differs from Python's for what is not finite."""
+    if math.isfinite(value):
+        return repr(value)
+    return "NaN" if math.isnan(value) else "INF" if value > 0 else "-INF"

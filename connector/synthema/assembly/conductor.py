@@ -1,0 +1,313 @@
+"""A hub conducts a study: agreements, plan, invitations, rounds, quarantine, evidence, release, certificate.
+
+The hub holds no patient data. What it makes from the opened sums stays in
+quarantine until every site has measured it inside and signed what it found;
+one missing or failing site and it is withheld.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from synthema.assembly import study_store as store
+from synthema.assembly.asking import ask
+from synthema.assembly.publication import Publication, certificate_content
+from synthema.assembly.shelf import Shelf
+from synthema.assembly.study_store import ConductedStudy, ConductState
+from synthema.assembly.trust import Trust
+from synthema.canonical import digest_bytes
+from synthema.certification import EvidenceCredential, candidate_iri, release_activity, verify_evidence
+from synthema.datasets.codebook import Codebook
+from synthema.dataspace import Dataspace, PeerClient
+from synthema.errors import DeniedError, InputError, NotFoundError, PeerError, PluginError, SynthemaError
+from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult
+from synthema.ids import new_id
+from synthema.provenance import Activity, Agent, Entity
+from synthema.runs.execute import table_bytes
+from synthema.runs.governor import Governor, Rooms
+from synthema.runs.sandbox import Session
+from synthema.spi.model import Generated
+
+NEGOTIATION_SECONDS = 60.0
+EVALUATION_SECONDS = 600.0
+
+
+class Conductor:
+    """The studies this hub conducts; each in a thread of its own, its state in the database."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        governor: Governor,
+        dataspace: Dataspace,
+        peers: PeerClient,
+        coordinator: Coordinator,
+        trust: Trust,
+        shelf: Shelf,
+    ) -> None:
+        self._rooms = rooms
+        self._dataspace = dataspace
+        self._peers = peers
+        self._coordinator = coordinator
+        self._trust = trust
+        self._publication = Publication(rooms, governor, trust, shelf)
+        self._closing = threading.Event()
+        self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="conductor")
+
+    # asked from outside ------------------------------------------------------------------
+
+    def start(self, study: StudyFile, codebook: Codebook) -> str:
+        """Begin a study in the background and return its id. ``codebook`` is that of the sites' datasets."""
+        if self._rooms.settings.role != "hub":
+            raise DeniedError("only a hub conducts studies", fix="ask the hub of your data space")
+        identifier = new_id("study")
+        now = self._rooms.clock.now()
+        document = study.model_dump(mode="json")
+        self._rooms.database.write(lambda c: store.insert_study(c, identifier, study.title, document, now))
+        self._workers.submit(self._conduct_guarded, identifier, study, codebook)
+        return identifier
+
+    def study(self, identifier: str) -> ConductedStudy:
+        """A study as it stands; raises :class:`NotFoundError`."""
+        with self._rooms.database.read() as connection:
+            return store.find_study(connection, identifier)
+
+    def studies(self) -> list[ConductedStudy]:
+        """All studies, newest first."""
+        with self._rooms.database.read() as connection:
+            return store.all_studies(connection)
+
+    def candidate(self, identifier: str, caller: str) -> bytes:
+        """The quarantined rows, for the sites that measure them; raises :class:`NotFoundError` for all others."""
+        study = self.study(identifier)
+        members = {member["did"] for member in (study.plan or {}).get("members", [])}
+        if caller not in members or study.state is not ConductState.QUARANTINED:
+            raise NotFoundError("there is no such candidate", fix="ask while the study is in quarantine")
+        return self._file(identifier).read_bytes()
+
+    def recover(self) -> None:
+        """After a restart: studies that were under way have failed; their candidates are deleted."""
+        for study in self.studies():
+            if study.state not in store.FINAL:
+                self._end(study.id, ConductState.FAILED, "the hub stopped while the study was under way")
+
+    def close(self) -> None:
+        """Stop; studies under way fail at the next start."""
+        self._closing.set()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    # the way of a study --------------------------------------------------------------------
+
+    def _conduct_guarded(self, identifier: str, study: StudyFile, codebook: Codebook) -> None:
+        try:
+            self._conduct(identifier, study, codebook)
+        except SynthemaError as error:
+            self._end(identifier, ConductState.FAILED, error.message)
+        except Exception:
+            self._end(identifier, ConductState.FAILED, "an internal fault; see the server's log")
+            raise
+
+    def _conduct(self, identifier: str, study: StudyFile, codebook: Codebook) -> None:
+        agreements = {site.did: self._agreement(identifier, site.did, site.dataset) for site in study.sites}
+        folder = self._folder(identifier)
+        plugins = [self._rooms.plugins.require(name) for name in study.plugins]
+        with self._rooms.sandbox.open_session(plugins, folder / "work") as session:
+            plan = self._plan(identifier, study, codebook, agreements, session)
+            self._coordinator.invite(plan)
+            if not self._invite(plan):
+                self._coordinator.stop(plan.id, "a site refused")
+                self._end(identifier, ConductState.REFUSED, "a site's policy refused; its decision says why")
+                return
+            self._note(identifier, {"kind": "rounds", "text": "all sites take part; rounds begin"},
+                       state=ConductState.RUNNING)  # fmt: skip
+            result = self._coordinator.run_study(plan.id, session)
+            content = table_bytes(self._sample(session, plan, result).table)
+        self._quarantine(plan, result, content)
+        evidence = self._gather_evidence(plan, digest_bytes(content))
+        self._release_or_stop(plan, result, content, evidence)
+
+    def _agreement(self, identifier: str, site: str, dataset: str) -> str:
+        """The agreement with a site about its dataset: the one there is, or a new one."""
+        iri = self._dataset_iri(site, dataset)
+        known = [a for a in self._dataspace.agreements() if a.provider == site and a.dataset == iri]
+        agreement = known[0] if known else self._dataspace.negotiate(site, iri, NEGOTIATION_SECONDS)
+        how = "agreement in force" if known else "agreement negotiated"
+        self._note(identifier, {"kind": "agreement", "site": site, "agreement": agreement.id, "text": how})
+        return agreement.id
+
+    def _dataset_iri(self, site: str, dataset: str) -> str:
+        return f"{self._peers.peer(site).url}/id/dataset/{dataset}"
+
+    def _plan(
+        self, identifier: str, study: StudyFile, codebook: Codebook, agreements: Mapping[str, str], session: Session
+    ) -> StudyPlan:
+        parameters = {"fields": list(study.fields)} | study.anonymiser.parameters
+        study = study.model_copy(
+            update={"anonymiser": study.anonymiser.model_copy(update={"parameters": parameters})}
+        )
+        reduced = session.call(
+            study.anonymiser.plugin, "anonymised_codebook", codebook=codebook, parameters=parameters
+        )
+        digests = {name: self._rooms.plugins.require(name).digest for name in study.plugins}
+        plan = study.plan(
+            identifier, self._rooms.settings.did, agreements=agreements, digests=digests, codebook=reduced
+        )
+        self._note(identifier, {"kind": "plan", "text": "plan made", "digest": plan.digest},
+                   state=ConductState.INVITING, plan=plan.model_dump(mode="json"))  # fmt: skip
+        return plan
+
+    def _invite(self, plan: StudyPlan) -> bool:
+        """Ask every site, also after a refusal: each decision is worth knowing."""
+        permitted = True
+        for site in plan.dids:
+            answer = ask(self._peers, site, "/federation/invitations", {"plan": plan.model_dump(mode="json")})
+            permitted &= answer["effect"] == "permit"
+            self._note(plan.id, {"kind": "answer", "site": site, "text": answer["effect"], "answer": answer})
+        return permitted
+
+    def _sample(self, session: Session, plan: StudyPlan, result: StudyResult) -> Generated:
+        generated = session.call(
+            plan.algorithm.plugin, "federated_sample", state=result.state, plan=plan.algorithm_plan()
+        )
+        if not isinstance(generated, Generated) or generated.table.height != plan.rows:
+            raise PluginError("the algorithm did not make the rows it was asked for", fix="report this to its author")
+        return generated
+
+    def _quarantine(self, plan: StudyPlan, result: StudyResult, content: bytes) -> None:
+        path = self._file(plan.id)
+        path.write_bytes(content)
+        candidate = digest_bytes(content)
+        now = self._rooms.clock.now()
+        did = self._rooms.settings.did
+        activity = Activity(
+            self._rooms.log.iri("study", plan.id) + "/quarantine", "Quarantine",
+            "candidate made from opened sums and placed in quarantine", now, now,
+            agents=(Agent(did, "Organization"),),
+            used=(Entity(self._rooms.log.iri("study", plan.id), ("Study",), plan.title, plan.digest),),
+            generated=(Entity(candidate_iri(candidate), ("SyntheticDataset",), "candidate", candidate),),
+            attributes={"rounds": len(result.rounds), "rho": result.rho, "transcript": result.transcript},
+        )  # fmt: skip
+
+        def keep(connection: Connection) -> None:
+            event = {"kind": "quarantine", "text": "candidate in quarantine", "rounds": len(result.rounds)}
+            store.note(connection, plan.id, now, event, state=ConductState.QUARANTINED, candidate=candidate)
+            self._rooms.log.append(connection, activity)
+
+        self._rooms.database.write(keep)
+
+    def _gather_evidence(self, plan: StudyPlan, candidate: str) -> dict[str, dict[str, Any]]:
+        """Let every site measure the candidate; returns site → evidence credential and series for plots."""
+        order = {"plan": plan.model_dump(mode="json"), "candidate": candidate}
+        runs: dict[str, str] = {}
+        for site in plan.dids:
+            answer = ask(self._peers, site, "/federation/evaluations", order)
+            if answer["effect"] != "permit":
+                raise DeniedError(
+                    f"{site} does not measure the candidate: {' '.join(answer['sentences'])}",
+                    fix="see the site's decision",
+                )
+            runs[site] = answer["run"]
+        return {site: self._await_evidence(plan, site, run, candidate) for site, run in runs.items()}
+
+    def _await_evidence(self, plan: StudyPlan, site: str, run: str, candidate: str) -> dict[str, Any]:
+        end = time.monotonic() + EVALUATION_SECONDS
+        while time.monotonic() < end and not self._closing.wait(0.3):
+            found: dict[str, Any] = self._peers.get(site, f"/federation/evaluations/{run}")
+            if found["evidence"] is not None:
+                evidence: dict[str, Any] = found["evidence"]
+                verified = self._verified(evidence["credential"], candidate)
+                if verified.issuer != site:
+                    raise PeerError(f"{site} sent the evidence of another", fix="ask its operator")
+                failures = list(verified.statement.gates.failures)
+                text = "passes its gates" if not failures else "; ".join(failures)
+                self._note(plan.id, {"kind": "evidence", "site": site, "text": text, "passed": not failures})
+                return evidence
+            if found["state"] in ("failed", "denied", "stopped"):
+                raise PeerError(f"{site} could not measure the candidate: {found['reason']}", fix="see its log")
+        raise PeerError(f"{site} did not send its evidence in time", fix="start the study again later")
+
+    def _verified(self, credential: Mapping[str, Any], candidate: str) -> EvidenceCredential:
+        return verify_evidence(credential, candidate, self._publication.resolver, self._rooms.clock.now())
+
+    def _release_or_stop(
+        self, plan: StudyPlan, result: StudyResult, content: bytes, evidence: Mapping[str, dict[str, Any]]
+    ) -> None:
+        candidate = digest_bytes(content)
+        statements = {
+            site: self._verified(found["credential"], candidate).statement for site, found in evidence.items()
+        }
+        series = {site: found["series"] for site, found in evidence.items()}
+        failures = [f"{s}: {text}" for s, statement in statements.items() for text in statement.gates.failures]
+        if failures or set(statements) != set(plan.dids):
+            self._end(plan.id, ConductState.STOPPED, "; ".join(failures) or "evidence is missing", {"series": series})
+            return
+        release = self._record_release(plan, candidate, evidence)
+        document = certificate_content(
+            self._rooms, plan, result, content, statements,
+            {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
+        )  # fmt: skip
+        published = self._publication.publish(plan, document, content)
+        self._finish(plan.id, published | {"series": series})
+
+    def _record_release(self, plan: StudyPlan, candidate: str, evidence: Mapping[str, dict[str, Any]]) -> int:
+        """Write down that every gate passed; the certificate proves this entry. Returns its position."""
+        used = tuple(
+            Entity(found["credential"]["id"], ("Evidence",), f"evidence of {site}")
+            for site, found in sorted(evidence.items())
+        )
+        activity = release_activity(
+            self._rooms.log.iri("study", plan.id) + "/release", candidate, self._rooms.settings.did,
+            self._rooms.clock.now(), used=used,
+        )  # fmt: skip
+        return self._rooms.log.record(activity).sequence
+
+    def _finish(self, identifier: str, result: dict[str, Any]) -> None:
+        self._note(identifier, {"kind": "released", "text": "released with certificate"},
+                   state=ConductState.RELEASED, result=result)  # fmt: skip
+        shutil.rmtree(self._folder(identifier), ignore_errors=True)
+
+    def _end(
+        self, identifier: str, state: ConductState, reason: str, result: dict[str, Any] | None = None
+    ) -> None:
+        """Refuse, stop or fail a study; its candidate is deleted and the log says why."""
+        now = self._rooms.clock.now()
+        activity = Activity(
+            self._rooms.log.iri("study", identifier) + "/end", "Withholding", f"study {state}: {reason}"[:2000], now,
+            now, agents=(Agent(self._rooms.settings.did, "Organization"),),
+        )  # fmt: skip
+
+        def keep(connection: Connection) -> None:
+            event = {"kind": str(state), "text": reason}
+            store.note(connection, identifier, now, event, state=state, reason=reason, result=result)
+            self._rooms.log.append(connection, activity)
+
+        self._rooms.database.write(keep)
+        shutil.rmtree(self._folder(identifier), ignore_errors=True)
+
+    def _note(self, identifier: str, event: dict[str, Any], **changes: Any) -> None:
+        now = self._rooms.clock.now()
+        self._rooms.database.write(lambda connection: store.note(connection, identifier, now, event, **changes))
+
+    def _folder(self, identifier: str) -> Path:
+        folder = self._rooms.settings.home / "studies" / identifier
+        (folder / "work").mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _file(self, identifier: str) -> Path:
+        return self._folder(identifier) / "candidate.parquet"
+
+
+def read_study(document: Mapping[str, Any]) -> StudyFile:
+    """A study from JSON; raises :class:`InputError` naming the field."""
+    try:
+        return StudyFile.model_validate(document)
+    except ValueError as error:
+        raise InputError(f"the study is not complete: {error}", fix="correct the field named above") from error

@@ -1,0 +1,146 @@
+"""One connector, put together: every room once, each given what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from synthema.assembly.conductor import Conductor
+from synthema.assembly.participation import Participation
+from synthema.assembly.setup import KEYS, PASSPHRASE
+from synthema.assembly.shelf import Shelf
+from synthema.assembly.trust import Trust
+from synthema.budget import BudgetLedger
+from synthema.canonical import canonical_json
+from synthema.clock import Clock, SystemClock
+from synthema.config import Settings
+from synthema.consent import ConsentStore
+from synthema.datasets import DatasetStore
+from synthema.dataspace import Dataspace, PeerClient, Ports, fetch_did_document
+from synthema.dpia import DpiaStore
+from synthema.federation import Coordinator
+from synthema.identity import DidResolver, FileSigner, People, did_document, read_passphrase_file
+from synthema.permits import PermitStore
+from synthema.policy import PolicyStore
+from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog
+from synthema.provenance.accounts import PeopleLog
+from synthema.runs.facts import FactFinder
+from synthema.runs.governor import Governor, Rooms
+from synthema.runs.sandbox import Sandbox
+from synthema.spi import PluginRegistry
+from synthema.storage import Database, open_database
+from synthema.vocabulary import Vocabulary, load_vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """All rooms of one connector. Made by :meth:`open`, ended by :meth:`close`."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    signer: FileSigner
+    resolver: DidResolver
+    log: ProvenanceLog
+    index: ProvenanceIndex
+    lineage: Lineage
+    vocabulary: Vocabulary
+    people: People
+    policies: PolicyStore
+    consents: ConsentStore
+    dpias: DpiaStore
+    permits: PermitStore
+    budget: BudgetLedger
+    datasets: DatasetStore
+    plugins: PluginRegistry
+    sandbox: Sandbox
+    governor: Governor
+    peers: PeerClient
+    shelf: Shelf
+    dataspace: Dataspace
+    coordinator: Coordinator
+    participation: Participation
+    conductor: Conductor
+    trust: Trust
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
+        """Open a connector's state and settle what a crash may have left. The caller holds the home lock."""
+        clock = clock or SystemClock()
+        database = open_database(settings.database)
+        signer = FileSigner.open(settings.home / KEYS, read_passphrase_file(settings.home / PASSPHRASE))
+        log = ProvenanceLog(database, signer, settings.public_url, clock)
+        people = People(database, PeopleLog(log), clock)
+        vocabulary = load_vocabulary()
+        policies = PolicyStore(database, log, clock, people, vocabulary)
+        consents = ConsentStore(database, log, clock, signer)
+        dpias = DpiaStore(database, log, clock, people)
+        permits = PermitStore(database, log, clock)
+        budget = BudgetLedger(database, log, clock)
+        datasets = DatasetStore(database, log, clock, signer, settings.home / "datasets")
+        plugins = PluginRegistry(database, log, clock, people)
+        sandbox = Sandbox(settings.limits, settings.minimum_isolation)
+        rooms = Rooms(
+            settings, database, log, clock, signer, policies, consents, dpias, permits, budget, datasets, plugins,
+            sandbox,
+        )  # fmt: skip
+        facts = FactFinder(settings, log, vocabulary, datasets, consents, dpias, permits, budget, sandbox)
+        governor = Governor(rooms, facts)
+        resolver = _resolver(settings, signer, clock)
+        peers = PeerClient(settings, signer, clock)
+        shelf = Shelf(rooms, governor)
+        dataspace = Dataspace(settings, database, log, peers, clock, Ports(shelf, shelf, shelf))
+        coordinator = Coordinator(
+            database, log, signer, resolver, clock, settings.did, folder=settings.home / "received"
+        )
+        trust = Trust(settings, database, log, signer, resolver, peers, clock)
+        participation = Participation(governor, peers, resolver, trust)
+        conductor = Conductor(rooms, governor, dataspace, peers, coordinator, trust, shelf)
+        index = ProvenanceIndex(log)
+        connector = cls(
+            settings, clock, database, signer, resolver, log, index, Lineage(index), vocabulary, people, policies,
+            consents, dpias, permits, budget, datasets, plugins, sandbox, governor, peers, shelf, dataspace,
+            coordinator, participation, conductor, trust,
+        )  # fmt: skip
+        connector._settle_after_restart()
+        dataspace.start()
+        return connector
+
+    def did_document(self) -> dict[str, object]:
+        """Who this connector is: its public keys, served under ``/.well-known/did.json``."""
+        return own_did_document(self.settings, self.signer)
+
+    def close(self) -> None:
+        """Finish what is being written and stop."""
+        self.conductor.close()
+        self.participation.close()
+        self.dataspace.stop()
+        self.peers.close()
+        self.database.close()
+
+    def _settle_after_restart(self) -> None:
+        self.governor.recover()
+        self.budget.settle_after_restart()
+        self.coordinator.recover()
+        self.participation.recover()
+        self.conductor.recover()
+
+
+def own_did_document(settings: Settings, signer: FileSigner) -> dict[str, object]:
+    """The DID document of a connector."""
+    service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": f"{settings.public_url}/dsp"}
+    return did_document(settings.did, signer, settings.public_url, [service])
+
+
+def _resolver(settings: Settings, signer: FileSigner, clock: Clock) -> DidResolver:
+    """Finds the keys of registered peers, and our own without asking the network."""
+    trusted = {peer.did: peer.url for peer in settings.peers} | {settings.did: settings.public_url}
+    own = own_did_document(settings, signer)
+    local = settings.mode == "demo"
+
+    def fetch(url: str) -> bytes:
+        if url.startswith(settings.public_url + "/"):
+            return canonical_json(own)
+        return fetch_did_document(url, allow_http=local)
+
+    return DidResolver(fetch, trusted, clock)

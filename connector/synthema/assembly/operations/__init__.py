@@ -1,0 +1,16 @@
+"""All management operations; importing this package registers them."""
+
+from synthema.assembly.operations import certificates, datasets, governance, log, runs, studies
+from synthema.assembly.operations.registry import OPERATIONS, Operation, find_operation
+
+__all__ = [
+    "OPERATIONS",
+    "Operation",
+    "certificates",
+    "datasets",
+    "find_operation",
+    "governance",
+    "log",
+    "runs",
+    "studies",
+]

@@ -1,0 +1,117 @@
+"""Operations on datasets, consent, offers and budgets."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from synthema.assembly.operations.registry import Input, Nothing, operation
+from synthema.datasets import Codebook, DatasetMetadata, DatasetVersion, dictionary, inspect_source
+from synthema.datasets.codebook import read_codebook
+from synthema.errors import InputError
+
+if TYPE_CHECKING:
+    from synthema.assembly.connector import Connector
+
+
+class AddDataset(Input):
+    """A table with its codebook. ``codebook`` is the text of a codebook, or the name of a bundled dictionary."""
+
+    name: str
+    title: str
+    file: str = Field(description="name of the file, for messages")
+    table: str = Field(description="the CSV text")
+    codebook: str
+    metadata: dict[str, Any]
+
+
+@operation("dataset/add")
+def add_dataset(connector: Connector, given: AddDataset) -> dict[str, Any]:
+    """Take in a CSV table as a new, sealed version of a dataset."""
+    codebook = codebook_of(given.codebook)
+    metadata = _metadata(given.metadata)
+    with tempfile.TemporaryDirectory(dir=connector.settings.home) as folder:
+        path = Path(folder) / Path(given.file).name
+        path.write_text(given.table, encoding="utf-8")
+        keys = [str(key) for key in inspect_source(path, codebook).table[codebook.patient_key].to_list()]
+        version = connector.datasets.add(path, codebook, given.title, metadata, name=given.name)
+    connector.consents.enrol(version.name, version.id, keys)
+    return dataset_json(version)
+
+
+@operation("dataset/list")
+def list_datasets(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
+    """The datasets of this site, newest version first."""
+    return [dataset_json(version) for version in connector.datasets.versions()]
+
+
+class ImportConsents(Input):
+    """A site's consent list for one dataset."""
+
+    dataset: str
+    file: str
+    table: str = Field(description="the CSV text: patient, state, date and so on")
+
+
+@operation("consent/import")
+def import_consents(connector: Connector, given: ImportConsents) -> dict[str, Any]:
+    """Take in consent states and opt-outs; patients are kept as keyed tokens only."""
+    with tempfile.TemporaryDirectory(dir=connector.settings.home) as folder:
+        path = Path(folder) / Path(given.file).name
+        path.write_text(given.table, encoding="utf-8")
+        report = connector.consents.import_csv(given.dataset, path)
+    return {"version": report.version, "states": connector.consents.counts(given.dataset)}
+
+
+class PublishOffer(Input):
+    """An offer of a dataset: the agreement policy in the DPO's form, and the privacy budget of an agreement."""
+
+    dataset: str
+    policy: str
+    epsilon: float = Field(gt=0, description="what one agreement may spend in all")
+    delta: float = Field(gt=0, lt=1)
+    total_epsilon: float = Field(gt=0, description="what all recipients together may spend")
+
+
+@operation("offer/publish")
+def publish_offer(connector: Connector, given: PublishOffer) -> dict[str, Any]:
+    """Offer a dataset in the data space under an agreement policy and a privacy budget."""
+    offer = connector.shelf.publish(
+        given.dataset, given.policy, epsilon=given.epsilon, delta=given.delta, total_epsilon=given.total_epsilon
+    )
+    return {"offer": offer}
+
+
+@operation("budget/show")
+def show_budgets(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
+    """The privacy budgets of this site: ceiling, spent, left."""
+    return [connector.budget.gauge(account) for account in connector.budget.accounts()]
+
+
+def codebook_of(text: str) -> Codebook:
+    """A codebook from its text, or the bundled dictionary of this name."""
+    return read_codebook(text, "codebook") if "\n" in text else dictionary(text)
+
+
+def dataset_json(version: DatasetVersion) -> dict[str, Any]:
+    """A dataset version as JSON, without any row."""
+    return {
+        "id": version.id,
+        "name": version.name,
+        "version": version.version,
+        "title": version.title,
+        "digest": version.digest,
+        "rows": version.rows,
+        "codebookDigest": version.codebook_digest,
+        "quality": version.quality.as_dict(),
+    }
+
+
+def _metadata(values: dict[str, Any]) -> DatasetMetadata:
+    try:
+        return DatasetMetadata.model_validate(values)
+    except ValueError as error:
+        raise InputError(f"the description of the dataset is not complete: {error}", fix="correct it") from error

@@ -1,0 +1,71 @@
+"""Management operations: typed functions that the management interface serves and the command line calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from synthema.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from synthema.assembly.connector import Connector
+
+InputT = TypeVar("InputT", bound=BaseModel)
+
+
+class Input(BaseModel):
+    """Base of what an operation is given: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Nothing(Input):
+    """For operations that need nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing a person of the house may ask of the connector."""
+
+    name: str  # noun/verb
+    summary: str
+    input: type[BaseModel]
+    run: Callable[[Connector, Any], Any]
+
+    def call(self, connector: Connector, value: Any) -> Any:
+        """Check the input and run; raises :class:`InputError` naming the field that is wrong."""
+        try:
+            checked = self.input.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "input"
+            raise InputError(first["msg"], where=f"{self.name}: {field}", fix=f"correct '{field}'") from error
+        return self.run(connector, checked)
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(
+    name: str,
+) -> Callable[[Callable[[Connector, InputT], Any]], Callable[[Connector, InputT], Any]]:
+    """Register a function ``(connector, input) → JSON value`` under ``noun/verb``; its docstring is the summary."""
+
+    def register(function: Callable[[Connector, InputT], Any]) -> Callable[[Connector, InputT], Any]:
+        model = get_type_hints(function, localns={"Connector": object})["given"]
+        summary = (function.__doc__ or "").strip().splitlines()[0]
+        OPERATIONS[name] = Operation(name, summary, model, function)
+        return function
+
+    return register
+
+
+def find_operation(name: str) -> Operation:
+    """The operation of this name; raises :class:`NotFoundError`."""
+    try:
+        return OPERATIONS[name]
+    except KeyError:
+        raise NotFoundError(f"there is no operation '{name}'", fix="see the management interface's description") from None

@@ -1,0 +1,120 @@
+"""Operations on requests and runs of this site."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from synthema.assembly.operations.registry import Input, Nothing, operation
+from synthema.assembly.participation import answer_json
+from synthema.canonical import digest
+from synthema.clock import to_text
+from synthema.ids import new_id
+from synthema.runs.execute import generate
+from synthema.runs.model import RunRequest
+from synthema.runs.store import RunRecord, artefacts_of
+
+if TYPE_CHECKING:
+    from synthema.assembly.connector import Connector
+
+
+class Submit(Input):
+    """A run request without its id; ``execute`` also runs it when it is permitted."""
+
+    request: dict[str, Any]
+    execute: bool = Field(default=True, description="run at once when permitted")
+
+
+@operation("request/submit")
+def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
+    """Decide a request; on permit run it, measure the output in quarantine, release it or withhold it."""
+    values = {"requester": connector.settings.did, **given.request, "id": new_id("run")}
+    request = RunRequest.model_validate(values)
+    answer = connector.governor.request(request)
+    result = answer_json(answer)
+    if answer.grant is not None and given.execute:
+        verdict = generate(connector.governor, answer.grant, request)
+        result["verdict"] = {
+            "released": verdict.released,
+            "sentences": list(verdict.report.sentences()),
+            "artefacts": [file.model_dump() for file in verdict.artefacts] if verdict.released else [],
+        }
+    return result
+
+
+@operation("request/list")
+def list_requests(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
+    """The latest requests with their states, newest first."""
+    return [run_json(record) for record in connector.governor.recent()]
+
+
+class OneRun(Input):
+    """A run by its id."""
+
+    run: str
+
+
+@operation("request/show")
+def show_request(connector: Connector, given: OneRun) -> dict[str, Any]:
+    """One request: its state, decision, measured gates and files."""
+    record = connector.governor.run(given.run)
+    with connector.database.read() as connection:
+        files = artefacts_of(connection, given.run)
+    return run_json(record) | {
+        "decision": record.decision,
+        "evidence": record.evidence,
+        "artefacts": [file.model_dump() | {"state": state} for file, state in files],
+    }
+
+
+class OneArtefact(Input):
+    """A released file by its digest."""
+
+    digest: str
+
+
+@operation("artefact/fetch")
+def fetch_artefact(connector: Connector, given: OneArtefact) -> dict[str, Any]:
+    """A released file, base64; anything not released is unknown."""
+    artefact, content = connector.governor.released(given.digest)
+    return artefact.model_dump() | {"content": base64.b64encode(content).decode()}
+
+
+@operation("doctor/check")
+def check_connector(connector: Connector, given: Nothing) -> list[dict[str, str]]:
+    """Look at this connector and its machine: check, result, how to fix."""
+    report = connector.sandbox.isolation()
+    enough = report.level >= connector.settings.minimum_isolation
+    waiting = [item.name for item in connector.plugins.listing() if item.standing != "approved"]
+    rows = [
+        ("isolation", f"level {report.level}", enough, "; ".join(report.sentences())),
+        ("plugins", f"{len(waiting)} not approved", not waiting, f"approve: {', '.join(waiting)}"),
+        ("log", f"{connector.log.size()} entries", True, ""),
+        ("peers", f"{len(connector.settings.peers)} registered", bool(connector.settings.peers), "add [[peers]]"),
+    ]
+    return [
+        {"check": name, "result": found, "status": "ok" if good else "attention", "fix": "" if good else fix}
+        for name, found, good, fix in rows
+    ]
+
+
+def run_json(record: RunRecord) -> dict[str, Any]:
+    """A run as JSON."""
+    request = record.request
+    return {
+        "run": record.id,
+        "state": str(record.state),
+        "reason": record.reason,
+        "purpose": request.purpose,
+        "action": request.action,
+        "requester": request.requester,
+        "dataset": request.dataset,
+        "epsilon": request.epsilon,
+        "delta": request.delta,
+        "study": request.study,
+        "requestDigest": digest(request.model_dump(mode="json")),
+        "created": to_text(record.created_at),
+        "changed": to_text(record.changed_at),
+    }

@@ -1,0 +1,243 @@
+"""A site in studies: every invitation and every candidate becomes a governed run of its own.
+
+The hub is told the decision with its reasons. The rounds and the evaluation
+then run in the background; nothing but masked sums and signed evidence leaves.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+from synthema.assembly.asking import ask
+from synthema.assembly.requests import contribution_request, evaluation_request, member_of
+from synthema.assembly.statements import evidence_statement
+from synthema.assembly.trust import Trust
+from synthema.canonical import canonical_json, digest_bytes
+from synthema.dataspace import PeerClient
+from synthema.errors import DeniedError, IntegrityError, NotFoundError, SynthemaError
+from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan
+from synthema.identity import DidResolver
+from synthema.runs.execute import JSON, evaluate_rows, read_table
+from synthema.runs.governor import Answer, Governor
+from synthema.runs.measured import evaluation_json, evidence_of
+from synthema.runs.model import Grant, RunRequest
+from synthema.runs.session import GovernedSession
+
+MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
+
+
+class HubChannel:
+    """A site's way to the hub during rounds: the site calls, it is never called."""
+
+    def __init__(self, peers: PeerClient, hub: str) -> None:
+        self._peers = peers
+        self._hub = hub
+
+    def post(self, study_id: str, data: bytes) -> None:
+        """Hand in one parcel."""
+        parcel = {"parcel": base64.b64encode(data).decode()}
+        ask(self._peers, self._hub, f"/federation/studies/{study_id}/answers", parcel)
+
+    def poll(self, study_id: str, after: int) -> bytes | None:
+        """The next parcel; None when there is none yet."""
+        path = f"/federation/studies/{study_id}/next?after={after}"
+        return self._peers.get_bytes(self._hub, path, MAX_CANDIDATE_BYTES) or None
+
+
+class RoundSession:
+    """The sandbox session as the rounds see it: the table is added here and never passes through them."""
+
+    def __init__(self, session: GovernedSession) -> None:
+        self._session = session
+
+    def call(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """Call a hook; a contribution gets the prepared training rows."""
+        if hook == "federated_contribute":
+            prepared = self._session.prepared
+            if arguments["codebook"] != prepared.codebook:
+                raise DeniedError(
+                    "the plan's codebook is not the one this site's anonymised table has",
+                    fix="ask the hub for a plan made with the codebook of the catalogue",
+                )
+            arguments["table"] = prepared.train
+        return self._session.call(plugin, hook, **arguments)
+
+
+class Participation:
+    """What this site does for studies of hubs it knows."""
+
+    def __init__(self, governor: Governor, peers: PeerClient, resolver: DidResolver, trust: Trust) -> None:
+        self._governor = governor
+        self._rooms = governor.rooms
+        self._peers = peers
+        self._resolver = resolver
+        self._trust = trust
+        self._evidence: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="participation")
+
+    # rounds ----------------------------------------------------------------------------
+
+    def invited(self, caller: str, plan: StudyPlan) -> dict[str, Any]:
+        """Decide an invitation; on permit take part in the background. The answer carries the reasons."""
+        _require_coordinator(plan, caller)
+        request = contribution_request(plan, self._rooms.settings.did)
+        answer = self._governor.request(request)
+        if answer.grant is not None:
+            self._workers.submit(self._take_part, plan, answer.grant, request)
+        return answer_json(answer)
+
+    def _take_part(self, plan: StudyPlan, grant: Grant, request: RunRequest) -> None:
+        participant = self._participant(plan.coordinator)
+        try:
+            session = self._governor.start(grant, request)
+        except SynthemaError as error:
+            participant.refuse(plan, error.message)
+            return
+        try:
+            limits = self._limits(plan, grant, session)
+            outcome = participant.run(plan, RoundSession(session), limits)
+        except Exception:
+            self._governor.fail(request.id, "an internal fault ended the rounds")
+            raise
+        finally:
+            session.close()
+        self._settle(session, outcome)
+
+    def _settle(self, session: GovernedSession, outcome: Outcome) -> None:
+        if outcome.state is not ParticipationState.FINISHED:
+            self._governor.fail(session.request.id, outcome.reason or "the study did not finish")
+            return
+        transcript = {
+            "study": outcome.study,
+            "rho": outcome.rho,
+            "rounds": [
+                {"round": r.number, "id": r.round_id, "masked": r.digest, "sigma": r.sigma, "rho": r.rho}
+                for r in outcome.rounds
+            ],
+        }
+        self._governor.quarantine(session, {"masked-rounds.json": (JSON, canonical_json(transcript))})
+        run = self._rooms.log.iri("run", session.request.id)
+        self._governor.settle(
+            session.request, evidence_of(session, None, run, self._rooms.clock.now()), "in-run"
+        )
+
+    def _limits(self, plan: StudyPlan, grant: Grant, session: GovernedSession) -> SiteLimits:
+        return SiteLimits(
+            plan_digest=session.request.plan_digest or "",
+            algorithm_digest=grant.plugin_digests[plan.algorithm.plugin],
+            aggregator_digest=grant.plugin_digests[plan.aggregator.plugin],
+            rounds=plan.rounds,
+            rho=grant.rho,
+            minimum_sites=grant.minimum_parties,
+            tolerated_colluders=self._rooms.settings.tolerated_colluders,
+            stability=session.prepared.stability,
+        )
+
+    def _participant(self, hub: str) -> Participant:
+        rooms = self._rooms
+        return Participant(
+            rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did,
+            HubChannel(self._peers, hub),
+        )  # fmt: skip
+
+    def recover(self) -> None:
+        """After a restart: participations that were under way have failed."""
+        self._participant(self._rooms.settings.did).recover()
+
+    # evaluation ------------------------------------------------------------------------
+
+    def evaluate(self, caller: str, plan: StudyPlan, candidate: str) -> dict[str, Any]:
+        """Decide whether a candidate may be measured here; on permit measure it in the background."""
+        _require_coordinator(plan, caller)
+        contribution = self._contribution_of(plan)
+        request = evaluation_request(plan, self._rooms.settings.did, 0)
+        answer = self._governor.request(request)
+        if answer.grant is not None:
+            self._workers.submit(self._measure, plan, candidate, answer.grant, request, contribution)
+        return answer_json(answer)
+
+    def evidence(self, caller: str, run: str) -> dict[str, Any]:
+        """How an evaluation stands, with its evidence when there is any; only for the hub that asked."""
+        record = self._governor.run(run)
+        if record.request.requester != caller:
+            raise NotFoundError("there is no such evaluation", fix="ask with the id the site answered")
+        with self._lock:
+            evidence = self._evidence.get(run)
+        return {"state": str(record.state), "reason": record.reason, "evidence": evidence}
+
+    def _measure(
+        self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str
+    ) -> None:
+        try:
+            content = self._peers.get_bytes(
+                plan.coordinator, f"/federation/studies/{plan.id}/candidate", MAX_CANDIDATE_BYTES
+            )
+            if digest_bytes(content) != candidate:
+                raise IntegrityError("the candidate is not the one announced", fix="ask the hub to send it again")
+            session = self._governor.start(grant, request)
+        except SynthemaError as error:
+            self._fail_unstarted(request.id, error.message)
+            return
+        try:
+            evaluation = evaluate_rows(
+                session, request.compute.plugin, request.compute.parameters, read_table(content)
+            )
+        except SynthemaError as error:
+            self._governor.fail(request.id, error.message)
+            return
+        finally:
+            session.close()
+        run = self._rooms.log.iri("run", request.id)
+        now = self._rooms.clock.now()
+        figures = canonical_json(evaluation_json(evaluation))
+        self._governor.quarantine(session, {"evaluation.json": (JSON, figures)})
+        self._governor.settle(request, evidence_of(session, None, run, now), "in-run")
+        dataset = self._rooms.datasets.version(request.dataset)
+        gates = self._rooms.dpias.check(dataset.name, "pre-release", evidence_of(session, evaluation, run, now), now)
+        statement = evidence_statement(
+            self._governor, plan, candidate, session, evaluation, gates, contribution_run=contribution
+        )
+        credential = self._trust.evidence.make(statement)
+        with self._lock:
+            self._evidence[request.id] = {"credential": credential, "series": evaluation.series}
+
+    def _fail_unstarted(self, run: str, reason: str) -> None:
+        try:
+            self._governor.fail(run, reason)
+        except SynthemaError:
+            return  # it has failed already, and the log says why
+
+    def _contribution_of(self, plan: StudyPlan) -> str:
+        """The run by which this site contributed to a study; raises :class:`DeniedError` where it did not."""
+        member_of(plan, self._rooms.settings.did)
+        for record in self._governor.recent():
+            same = record.request.study == plan.id and record.request.plan_digest == plan.digest
+            if same and record.request.kind == "federated-algorithm" and record.state == "released":
+                return record.id
+        raise DeniedError("this site did not contribute to the study", fix="evaluate candidates of finished studies")
+
+    def close(self) -> None:
+        """Stop taking new work; what runs is ended with the connector."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """An answer for the party that asked: decision, sentences, and the run to ask about."""
+    decision = answer.decision
+    return {
+        "run": answer.run,
+        "effect": decision.effect,
+        "sentences": list(decision.sentences()),
+        "decision": decision.as_dict(),
+        "decisionDigest": decision.digest,
+    }
+
+
+def _require_coordinator(plan: StudyPlan, caller: str) -> None:
+    if plan.coordinator != caller:
+        raise DeniedError("only its coordinator speaks for a study", fix="let the hub named in the plan ask")

@@ -1,0 +1,22 @@
+"""Reads study plans that come from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from synthema.canonical import canonical_json
+from synthema.errors import InputError
+from synthema.federation import StudyPlan
+
+
+def read_plan(value: Any) -> StudyPlan:
+    """The plan in an invitation or order; raises :class:`InputError` naming the field that is wrong."""
+    plan = value.get("plan") if isinstance(value, dict) else None
+    try:
+        return StudyPlan.model_validate_json(canonical_json(plan))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "plan"
+        raise InputError(f"{field}: {first['msg']}", where="plan", fix=f"correct '{field}' in the plan") from error

@@ -1,0 +1,288 @@
+"""The privacy-loss ledger: reserve before a run, spend when it starts, never give back what was spent.
+
+Every step happens inside the caller's transaction, together with its entry in the
+log. On SQLite there is one writer; on PostgreSQL the account's row is locked. So
+two runs never both get the last of a budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from synthema.budget import store
+from synthema.budget.convert import epsilon_of, rho_of
+from synthema.budget.model import (
+    EVERYONE,
+    Account,
+    Balance,
+    Reservation,
+    ReservationState,
+    advance,
+    units_down,
+    units_up,
+)
+from synthema.clock import Clock, to_text
+from synthema.errors import ConflictError, DeniedError, InputError
+from synthema.ids import new_id
+from synthema.policy.model import Fact
+from synthema.provenance import ProvenanceLog
+from synthema.provenance.model import SYNTHEMA, Activity, Agent, Entity, Iri
+from synthema.storage import Database
+
+
+class BudgetLedger:
+    """What every recipient may still learn about every dataset."""
+
+    def __init__(self, database: Database, log: ProvenanceLog, clock: Clock) -> None:
+        self._database = database
+        self._log = log
+        self._clock = clock
+
+    def open_account(
+        self,
+        dataset_id: str,
+        recipient: str,
+        epsilon: float,
+        delta: float,
+        *,
+        basis: str | None = None,
+        by: Agent | None = None,
+    ) -> Account:
+        """Agree a ceiling of (ε, δ) for one recipient of one dataset under a permit or agreement (``basis``).
+
+        :data:`EVERYONE` as recipient bounds all recipients of the dataset together, colluding ones
+        included. Raises :class:`ConflictError` where there is an account already: a
+        ceiling is agreed once, and a second account would be a second budget for the same eyes.
+        """
+        return self._database.write(
+            lambda connection: self.open_account_within(
+                connection, dataset_id, recipient, epsilon, delta, basis=basis, by=by
+            )
+        )
+
+    def open_account_within(
+        self,
+        connection: Connection,
+        dataset_id: str,
+        recipient: str,
+        epsilon: float,
+        delta: float,
+        *,
+        basis: str | None = None,
+        by: Agent | None = None,
+    ) -> Account:
+        """:meth:`open_account` as part of a larger transaction, e.g. the conclusion of an agreement."""
+        ceiling = units_down(rho_of(epsilon, delta))
+        if ceiling == 0:
+            raise InputError("a privacy budget of zero allows no run", fix="give an epsilon above 0, e.g. 1.0")
+        if not dataset_id or not recipient:
+            raise InputError("a privacy budget needs a dataset and a recipient", fix="name both")
+        if store.account_for(connection, dataset_id, basis or "", recipient) is not None:
+            raise ConflictError(
+                "this recipient has a privacy budget for this dataset already",
+                fix="use the budget there is, or conclude a new agreement and open one under it",
+            )
+        account = Account(
+            new_id("budget"), dataset_id, basis or "", recipient, epsilon, delta, ceiling, self._clock.now()
+        )
+        store.insert_account(connection, account)
+        ceilings = {"epsilon": float(epsilon), "delta": float(delta), "rho": float(rho_of(epsilon, delta))}
+        label = f"Privacy budget opened: ε = {epsilon:g} at δ = {delta:g}"
+        self._record(connection, "BudgetOpening", label, self._account_entity(account), ceilings, by)
+        return account
+
+    def account(self, dataset_id: str, recipient: str, *, basis: str | None = None) -> Account:
+        """The account of a recipient; raises :class:`DeniedError` where none was agreed."""
+        with self._database.read() as connection:
+            return self.account_for(connection, dataset_id, basis, recipient)
+
+    def account_for(self, connection: Connection, dataset_id: str, basis: str | None, recipient: str) -> Account:
+        """:meth:`account` as part of a larger transaction."""
+        account = store.account_for(connection, dataset_id, basis or "", recipient)
+        if account is None:
+            raise DeniedError(
+                "no privacy budget was agreed for this recipient and dataset",
+                fix="the data protection officer opens one with: synthema budget open",
+            )
+        return account
+
+    def accounts(self, dataset_id: str | None = None) -> list[Account]:
+        """All accounts, or those of one dataset."""
+        with self._database.read() as connection:
+            return store.accounts_of(connection, dataset_id)
+
+    def reserve(self, connection: Connection, account: Account | str, rho: float, run_id: str) -> Reservation:
+        """Set ρ aside for a run, or raise :class:`DeniedError` naming what remains.
+
+        The dataset's account for everyone, where there is one, must have room as well.
+        """
+        units = units_up(rho)
+        kept = store.find_account(connection, account if isinstance(account, str) else account.id, lock=True)
+        if kept.recipient == EVERYONE:
+            raise InputError("a run reserves on its recipient's account", fix="name the recipient of the run")
+        if units == 0:
+            raise InputError("a run that loses no privacy needs no reservation", fix="reserve a rho above 0")
+        if store.run_is_known(connection, kept, run_id):
+            raise ConflictError("this run has reserved privacy budget before", fix="start a new run")
+        for bound in (kept, store.account_for(connection, kept.dataset_id, "", EVERYONE)):
+            if bound is not None:
+                self._require_room(store.balance_of(connection, bound), units)
+        reservation = Reservation(
+            new_id("reservation"), kept.id, run_id, units, ReservationState.RESERVED, self._clock.now()
+        )
+        store.insert_reservation(connection, reservation)
+        self._record_step(connection, "BudgetReservation", "Privacy budget reserved", kept, reservation)
+        return reservation
+
+    def spend(self, connection: Connection, reservation: Reservation | str) -> Reservation:
+        """The run has started: from here the loss counts for ever, whatever becomes of the run."""
+        return self._settle(connection, reservation, "spend", "the run started")
+
+    def cancel(self, connection: Connection, reservation: Reservation | str) -> Reservation:
+        """Free a reservation whose run never started; raises :class:`ConflictError` once it is spent."""
+        return self._settle(connection, reservation, "cancel", "the run never started")
+
+    def settle_after_restart(self) -> list[Reservation]:
+        """Count what a crash left open as spent: nobody can show that the data was not read."""
+
+        def settle(connection: Connection) -> list[Reservation]:
+            reason = "open when the connector stopped; counted as spent"
+            return [self._settle(connection, r, "spend", reason) for r in store.open_reservations(connection)]
+
+        return self._database.write(settle)
+
+    def balance(self, account: Account) -> Balance:
+        """What is spent, set aside and left on an account now."""
+        with self._database.read() as connection:
+            return store.balance_of(connection, store.find_account(connection, account.id))
+
+    def remaining(self, account: Account) -> tuple[int, float]:
+        """Units of ρ and ε (at the account's δ) one more run may spend, the dataset's own ceiling included."""
+        with self._database.read() as connection:
+            return self._remaining(connection, account)
+
+    def facts(self, account: Account) -> dict[str, Fact]:
+        """``syn:epsilonRemaining``, with the account as evidence."""
+        _, epsilon = self.remaining(account)
+        return {SYNTHEMA + "epsilonRemaining": Fact(epsilon, self._log.iri("budget", account.id))}
+
+    def gauge(self, account: Account) -> dict[str, Any]:
+        """The numbers of a gauge and a timeline of an account, as JSON (ε at the account's δ)."""
+        with self._database.read() as connection:
+            kept = store.find_account(connection, account.id)
+            balance = store.balance_of(connection, kept)
+            reservations = store.reservations_of(connection, kept)
+            _, remaining = self._remaining(connection, kept)
+        return {
+            "account": kept.id,
+            "dataset": kept.dataset_id,
+            "basis": kept.basis,
+            "recipient": kept.recipient,
+            "delta": kept.delta,
+            "ceiling": kept.epsilon,
+            "spent": balance.epsilon_spent,
+            "remaining": remaining,
+            "rho": {
+                "ceiling": kept.ceiling_units / 10**12,
+                "spent": balance.spent_units / 10**12,
+                "reserved": balance.reserved_units / 10**12,
+                "remaining": balance.remaining_units / 10**12,
+            },
+            "share": (balance.spent_units + balance.reserved_units) / kept.ceiling_units,
+            "entries": _timeline(kept, reservations),
+        }
+
+    def _remaining(self, connection: Connection, account: Account) -> tuple[int, float]:
+        kept = store.find_account(connection, account.id)
+        own = store.balance_of(connection, kept)
+        wide = store.account_for(connection, kept.dataset_id, "", EVERYONE)
+        shared = own if wide is None else store.balance_of(connection, wide)
+        tightest = min(own, shared, key=lambda balance: balance.remaining_units)
+        return tightest.remaining_units, epsilon_of(tightest.remaining_rho, kept.delta)
+
+    def _require_room(self, balance: Balance, units: int) -> None:
+        if units <= balance.remaining_units:
+            return
+        account = balance.account
+        whose = "all recipients together" if account.recipient == EVERYONE else "this recipient"
+        left = f"ρ = {balance.remaining_rho:.6g} (ε = {balance.epsilon_remaining:.4g} at δ = {account.delta:g})"
+        fix = (
+            f"ask for at most {left}"
+            if balance.remaining_units
+            else "nothing is left: work with what was released before, or conclude a new agreement with its own budget"
+        )
+        raise DeniedError(
+            f"the privacy budget of {whose} for this dataset has {left} left; the run asks for ρ = {units / 10**12:g}",
+            fix=fix,
+        )
+
+    def _settle(self, connection: Connection, reservation: Reservation | str, event: str, reason: str) -> Reservation:
+        identifier = reservation if isinstance(reservation, str) else reservation.id
+        kept = store.find_reservation(connection, identifier)
+        account = store.find_account(connection, kept.account_id, lock=True)
+        settled = replace(kept, state=advance(kept.state, event), settled_at=self._clock.now(), reason=reason)
+        store.settle(connection, settled)
+        label = f"Privacy budget {settled.state}: {reason}"
+        self._record_step(connection, f"Budget{event.capitalize()}", label, account, settled)
+        return settled
+
+    def _record_step(
+        self, connection: Connection, kind: str, label: str, account: Account, reservation: Reservation
+    ) -> None:
+        attributes = {
+            "rho": reservation.rho,
+            "rhoRemaining": store.balance_of(connection, account).remaining_rho,
+            "run": Iri(self._log.iri("run", reservation.run_id)),
+        }
+        self._record(connection, kind, label, self._account_entity(account), attributes, None)
+
+    def _record(
+        self,
+        connection: Connection,
+        kind: str,
+        label: str,
+        account: Entity,
+        attributes: dict[str, Any],
+        by: Agent | None,
+    ) -> None:
+        now = self._clock.now()
+        activity = Activity(
+            iri=self._log.iri("activity", new_id("activity")),
+            type=kind,
+            label=label,
+            started=now,
+            ended=now,
+            agents=() if by is None else (by,),
+            used=(account,),
+            attributes=attributes,
+        )
+        self._log.append(connection, activity)
+
+    def _account_entity(self, account: Account) -> Entity:
+        return Entity(
+            self._log.iri("budget", account.id),
+            types=("PrivacyBudget",),
+            attributes={"dataset": Iri(self._log.iri("dataset", account.dataset_id))},
+        )
+
+
+def _timeline(account: Account, reservations: list[Reservation]) -> list[dict[str, Any]]:
+    spent = 0
+    entries: list[dict[str, Any]] = []
+    for reservation in reservations:
+        if reservation.state is ReservationState.SPENT:
+            spent += reservation.units
+        entries.append(
+            {
+                "run": reservation.run_id,
+                "at": to_text(reservation.reserved_at),
+                "state": str(reservation.state),
+                "rho": reservation.rho,
+                "spent": epsilon_of(spent / 10**12, account.delta),
+                "reason": reservation.reason,
+            }
+        )
+    return entries

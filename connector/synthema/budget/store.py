@@ -1,0 +1,162 @@
+"""The privacy-loss ledger as it is kept: accounts, and every loss that was ever set aside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from synthema.budget.model import EVERYONE, Account, Balance, Reservation, ReservationState
+from synthema.errors import NotFoundError
+from synthema.storage import UtcDateTime, metadata
+
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("dataset_id", String, nullable=False, index=True),
+    Column("basis", String, nullable=False),
+    Column("recipient", String, nullable=False),
+    Column("epsilon", Float, nullable=False),
+    Column("delta", Float, nullable=False),
+    Column("ceiling_units", BigInteger, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    UniqueConstraint("dataset_id", "basis", "recipient"),
+)
+
+budget_reservations = Table(
+    "budget_reservations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("budget_accounts.id"), nullable=False, index=True),
+    Column("run_id", String, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("reserved_at", UtcDateTime, nullable=False),
+    Column("settled_at", UtcDateTime),
+    Column("reason", Text),
+    UniqueConstraint("account_id", "run_id"),
+)
+
+
+def insert_account(connection: Connection, account: Account) -> None:
+    """Keep a new account."""
+    connection.execute(insert(budget_accounts).values(**{name: getattr(account, name) for name in _ACCOUNT}))
+
+
+def find_account(connection: Connection, account_id: str, *, lock: bool = False) -> Account:
+    """The account of this id, locked against other writers where the database has row locks."""
+    query = select(budget_accounts).where(budget_accounts.c.id == account_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(
+            "there is no such privacy budget", fix="list the budgets of a dataset with: synthema budget list"
+        )
+    return Account(**row)
+
+
+def account_for(connection: Connection, dataset_id: str, basis: str, recipient: str) -> Account | None:
+    """The account of one recipient for one dataset under one permit or agreement, if there is one."""
+    row = (
+        connection.execute(
+            select(budget_accounts).where(
+                budget_accounts.c.dataset_id == dataset_id,
+                budget_accounts.c.basis == basis,
+                budget_accounts.c.recipient == recipient,
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else Account(**row)
+
+
+def accounts_of(connection: Connection, dataset_id: str | None = None) -> list[Account]:
+    """All accounts, or those of one dataset, oldest first."""
+    query = select(budget_accounts).order_by(budget_accounts.c.opened_at, budget_accounts.c.id)
+    if dataset_id is not None:
+        query = query.where(budget_accounts.c.dataset_id == dataset_id)
+    return [Account(**row) for row in connection.execute(query).mappings()]
+
+
+def balance_of(connection: Connection, account: Account) -> Balance:
+    """What is spent and set aside on an account; one for everyone counts all accounts of its dataset."""
+    query = select(budget_reservations.c.state, func.coalesce(func.sum(budget_reservations.c.units), 0))
+    if account.recipient == EVERYONE:
+        query = query.join(budget_accounts).where(budget_accounts.c.dataset_id == account.dataset_id)
+    else:
+        query = query.where(budget_reservations.c.account_id == account.id)
+    sums = {state: int(units) for state, units in connection.execute(query.group_by(budget_reservations.c.state))}
+    return Balance(account, sums.get(ReservationState.SPENT, 0), sums.get(ReservationState.RESERVED, 0))
+
+
+def insert_reservation(connection: Connection, reservation: Reservation) -> None:
+    """Keep a new reservation."""
+    values = {name: getattr(reservation, name) for name in _RESERVATION}
+    connection.execute(insert(budget_reservations).values(**values))
+
+
+def find_reservation(connection: Connection, reservation_id: str) -> Reservation:
+    """The reservation of this id; raises :class:`NotFoundError`."""
+    query = select(budget_reservations).where(budget_reservations.c.id == reservation_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(
+            "there is no such reservation", fix="take the reservation's id from the run it was made for"
+        )
+    return _reservation(row)
+
+
+def reservations_of(connection: Connection, account: Account) -> list[Reservation]:
+    """Everything ever set aside on an account, in order; for everyone's account, on all of its dataset."""
+    query = select(budget_reservations).order_by(budget_reservations.c.reserved_at, budget_reservations.c.id)
+    if account.recipient == EVERYONE:
+        query = query.join(budget_accounts).where(budget_accounts.c.dataset_id == account.dataset_id)
+    else:
+        query = query.where(budget_reservations.c.account_id == account.id)
+    return [_reservation(row) for row in connection.execute(query).mappings()]
+
+
+def run_is_known(connection: Connection, account: Account, run_id: str) -> bool:
+    """Whether this run has ever reserved on this account."""
+    query = select(budget_reservations.c.id).where(
+        budget_reservations.c.account_id == account.id, budget_reservations.c.run_id == run_id
+    )
+    return connection.execute(query).first() is not None
+
+
+def open_reservations(connection: Connection) -> list[Reservation]:
+    """Reservations that are neither spent nor cancelled."""
+    query = select(budget_reservations).where(budget_reservations.c.state == ReservationState.RESERVED)
+    return [_reservation(row) for row in connection.execute(query.order_by(budget_reservations.c.id)).mappings()]
+
+
+def settle(connection: Connection, reservation: Reservation) -> None:
+    """Keep the end of a reservation."""
+    connection.execute(
+        update(budget_reservations)
+        .where(budget_reservations.c.id == reservation.id)
+        .values(state=reservation.state, settled_at=reservation.settled_at, reason=reservation.reason)
+    )
+
+
+def _reservation(row: Any) -> Reservation:
+    return Reservation(**(dict(row) | {"state": ReservationState(row["state"])}))
+
+
+_ACCOUNT = tuple(column.name for column in budget_accounts.columns)
+_RESERVATION = tuple(column.name for column in budget_reservations.columns)

@@ -1,0 +1,76 @@
+"""Certificates of synthetic data: evidence by the sites, issue, package, verification, registry, withdrawal."""
+
+from synthema.certification.certificate import CertificateIssuer, SecondSignature, release_activity
+from synthema.certification.checks import CHECKS, VerificationPolicy
+from synthema.certification.evidence import EvidenceMaker, candidate_iri, reference, verify_evidence
+from synthema.certification.model import (
+    Certificate,
+    CertificateContent,
+    DataFile,
+    EvidenceCredential,
+    EvidenceReference,
+    EvidenceStatement,
+    Figure,
+    GateOutcome,
+    GateRecord,
+    IntendedUse,
+    LogProof,
+    Measurement,
+    PluginReference,
+    PrivacyBlock,
+    PrivacySpent,
+    Source,
+    UtilityBlock,
+    cohort_band,
+    read_document,
+)
+from synthema.certification.package import Package, read_package, write_package
+from synthema.certification.registry import Change, Receipt, Registry
+from synthema.certification.status import StatusRegister
+from synthema.certification.store import CertificateRecord, Holding
+from synthema.certification.uses import allowed_uses
+from synthema.certification.verification import CheckResult, VerificationReport, verify_package
+
+__all__ = [
+    "CHECKS",
+    "Certificate",
+    "CertificateContent",
+    "CertificateIssuer",
+    "CertificateRecord",
+    "Change",
+    "CheckResult",
+    "DataFile",
+    "EvidenceCredential",
+    "EvidenceMaker",
+    "EvidenceReference",
+    "EvidenceStatement",
+    "Figure",
+    "GateOutcome",
+    "GateRecord",
+    "Holding",
+    "IntendedUse",
+    "LogProof",
+    "Measurement",
+    "Package",
+    "PluginReference",
+    "PrivacyBlock",
+    "PrivacySpent",
+    "Receipt",
+    "Registry",
+    "SecondSignature",
+    "Source",
+    "StatusRegister",
+    "UtilityBlock",
+    "VerificationPolicy",
+    "VerificationReport",
+    "allowed_uses",
+    "candidate_iri",
+    "cohort_band",
+    "read_document",
+    "read_package",
+    "reference",
+    "release_activity",
+    "verify_evidence",
+    "verify_package",
+    "write_package",
+]

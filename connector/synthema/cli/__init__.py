@@ -1,0 +1,1 @@
+"""The command line: nouns and verbs over the same operations as the management interface."""

@@ -1,0 +1,1 @@
+"""The demo: five connectors as processes, and the story of one certified synthetic dataset."""

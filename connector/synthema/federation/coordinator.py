@@ -1,0 +1,365 @@
+"""The coordinator of studies: asks the sites round by round, opens sums, and never sees more.
+
+Sites call in: :meth:`Coordinator.next` hands out what is meant for a site (the
+call waits for it), :meth:`Coordinator.handle` takes what a site answers. Both
+may be called from many threads; :meth:`Coordinator.run_study` runs a study in one thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthema import canonical
+from synthema.clock import Clock
+from synthema.errors import ConflictError, DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
+from synthema.federation import store
+from synthema.federation.live import LiveStudy
+from synthema.federation.messages import Parcel, verify
+from synthema.federation.model import RoundRecord, StudyPlan, StudyResult, StudyState, state_to_json
+from synthema.federation.ports import ActivityLog, DidResolver, Signer, SiteSession
+from synthema.federation.privacy import MARGIN, NoiseShare, noise_share
+from synthema.federation.records import StudyRecords
+from synthema.federation.round import CoordinatorRound
+from synthema.ids import new_id
+from synthema.spi.model import Aggregate, State
+from synthema.storage import Database
+
+LONGEST_WAIT = 55.0
+
+
+class Coordinator:
+    """The studies of one coordinating connector.
+
+    ``answer_seconds`` is how long a site may take for one step, ``acceptance_seconds`` how long
+    for accepting a plan. With ``folder``, all masked vectors are kept below it, so that anyone
+    can see what a coordinator gets to see: one site's vector cannot be told from noise.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        log: ActivityLog,
+        signer: Signer,
+        resolver: DidResolver,
+        clock: Clock,
+        me: str,
+        *,
+        answer_seconds: float = 120.0,
+        acceptance_seconds: float = 600.0,
+        folder: Path | None = None,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._signer = signer
+        self._resolver = resolver
+        self._clock = clock
+        self._me = me
+        self._answer_seconds = answer_seconds
+        self._acceptance_seconds = acceptance_seconds
+        self._folder = folder
+        self._records = StudyRecords(log.iri, me)
+        self._live: dict[str, LiveStudy] = {}
+        self._lock = threading.Lock()
+
+    # What sites call ---------------------------------------------------------------
+
+    def handle(self, study_id: str, site: str, data: bytes) -> None:
+        """Take one parcel from an authenticated site; a repeated one changes nothing.
+
+        Raises :class:`NotFoundError` for a study the site has no part in,
+        :class:`ConflictError` when the message is not due, other errors when it is not as it must be.
+        """
+        live = self._study_of(study_id, site)
+        parcel = Parcel.from_bytes(data)
+        live.check(parcel.message, site)
+        verify(parcel.message, self._resolver)
+        content = live.content(parcel)
+        if self._note(parcel, len(data)):
+            live.take(parcel.message, content)
+            self._keep(parcel)
+
+    def next(self, study_id: str, site: str, after: int, wait_seconds: float = 25.0) -> bytes | None:
+        """The parcel that follows number ``after`` for this site, waiting for it; None when none came.
+
+        Raises :class:`NotFoundError` for a study the site has no part in.
+        """
+        with self._lock:
+            live = self._live.get(study_id)
+        if live is None:
+            return self._farewell(study_id, site, after)
+        return self._study_of(study_id, site).next(site, after, min(wait_seconds, LONGEST_WAIT))
+
+    # What the owner calls ----------------------------------------------------------
+
+    def invite(self, plan: StudyPlan) -> None:
+        """Store a study and let its members accept; raises :class:`ConflictError` when its id is taken."""
+        if plan.coordinator != self._me:
+            raise DeniedError(
+                "the plan names another coordinator", fix="make the plan at the connector that coordinates"
+            )
+
+        def write(connection: Any) -> None:
+            store.add_study(connection, plan, self._clock.now())
+            self._log.append(connection, self._records.invited(plan, self._clock.now()))
+
+        self._database.write(write)
+        with self._lock:
+            self._live[plan.id] = LiveStudy(plan, self._signer)
+
+    def accepted(self, study_id: str) -> frozenset[str]:
+        """The members that have accepted so far."""
+        return self._running(study_id).accepted
+
+    def study(self, study_id: str) -> store.StudyRow:
+        """The study as stored; raises :class:`NotFoundError`."""
+        with self._database.read() as connection:
+            return store.study(connection, study_id)
+
+    def opened_rounds(self, study_id: str) -> tuple[RoundRecord, ...]:
+        """The rounds opened so far."""
+        with self._database.read() as connection:
+            return store.opened_rounds(connection, study_id)
+
+    def run_study(self, study_id: str, session: SiteSession) -> StudyResult:
+        """Wait for all members to accept, run all rounds, and return the result.
+
+        Raises the :class:`SynthemaError` that ended the study; by then it is stored as
+        failed with the reason, and the sites are told.
+        """
+        live = self._running(study_id)
+        try:
+            self._await_acceptance(live)
+            result = self._run_rounds(live, session)
+        except SynthemaError as error:
+            self._fail(live, error.message)
+            raise
+        except BaseException:
+            self._fail(live, "the coordinator failed within")
+            raise
+        self._finish(live, result)
+        return result
+
+    def stop(self, study_id: str, reason: str) -> None:
+        """End a study from outside the thread that runs it; the sites are told."""
+        live = self._running(study_id)
+        live.interrupt(reason)
+        if not live.started:
+            self._fail(live, reason)
+
+    def recover(self) -> tuple[str, ...]:
+        """After a start: fail what was running when the connector stopped; a study is never resumed."""
+
+        def write(connection: Any) -> tuple[str, ...]:
+            plans = [plan for plan in store.unfinished_studies(connection) if plan.id not in self._live]
+            for plan in plans:
+                self._write_failure(connection, plan, "interrupted: the coordinator was restarted", self._clock.now())
+            return tuple(plan.id for plan in plans)
+
+        return self._database.write(write)
+
+    # The steps -----------------------------------------------------------------------
+
+    def _await_acceptance(self, live: LiveStudy) -> None:
+        everyone = frozenset(live.plan.dids)
+        live.wait(lambda: live.accepted == everyone, self._acceptance_seconds)
+        missing = everyone - live.accepted
+        if missing:
+            raise PeerError(
+                f"not accepted in time by: {', '.join(sorted(missing))}", fix="make a new plan with those who accept"
+            )
+
+        def write(connection: Any) -> None:
+            store.move_study(connection, live.plan.id, "start", "coordinator", self._clock.now())
+            self._log.append(connection, self._records.started(live.plan, self._clock.now()))
+
+        live.started = True
+        self._database.write(write)
+
+    def _run_rounds(self, live: LiveStudy, session: SiteSession) -> StudyResult:
+        plan = live.plan
+        state = self._state(session.call(plan.algorithm.plugin, "federated_open", plan=plan.algorithm_plan()))
+        records: list[RoundRecord] = []
+        while not state.finished:
+            share = self._afford(plan, state, records)
+            record, total = self._run_round(live, session, state, share, len(records) + 1)
+            records.append(record)
+            aggregate = Aggregate(total, len(record.survivors), record.sigma)
+            state = self._state(session.call(plan.algorithm.plugin, "federated_absorb", state=state, total=aggregate))
+        return StudyResult(plan.id, live.plan_digest, state, tuple(records), sum(record.rho for record in records))
+
+    def _afford(self, plan: StudyPlan, state: State, records: list[RoundRecord]) -> NoiseShare:
+        """The noise of the next round, if the plan still allows a round of this cost."""
+        if len(records) >= plan.rounds:
+            raise PluginError(f"the algorithm wants more than the {plan.rounds} agreed rounds", fix="plan more rounds")
+        share = noise_share(state.rho, state.sensitivity * plan.stability, plan.honest_sites, state.length)
+        if sum(record.rho for record in records) + share.rho > plan.rho * (1 + MARGIN):
+            raise PluginError("the algorithm wants to spend more than the plan's rho", fix="correct the algorithm")
+        return share
+
+    def _run_round(
+        self, live: LiveStudy, session: SiteSession, state: State, share: NoiseShare, number: int
+    ) -> tuple[RoundRecord, NDArray[np.int64]]:
+        plan, round_id, said = live.plan, new_id("round"), state_to_json(state)
+        state_digest = canonical.digest(said)
+
+        def write(connection: Any) -> None:
+            now = self._clock.now()
+            store.begin_round(connection, "coordinator", plan.id, number, round_id, state_digest, now)
+            self._log.append(connection, self._records.begun(plan, number, round_id, state_digest, now))
+
+        self._database.write(write)
+        current = live.begin(CoordinatorRound(live.active, plan.minimum_sites, state.length), number, round_id)
+        opening = {"state": said, "sigma": share.sigma, "threshold": plan.minimum_sites, "sites": sorted(live.active)}
+        for site in sorted(live.active):
+            live.say(site, "round", opening)
+        while not current.ended:
+            live.wait(lambda: current.complete, self._answer_seconds)
+            live.advance()
+        if current.phase == "aborted":
+            raise PeerError(f"round {number}: {current.reason}", fix="mend those sites' connections, make a new study")
+        total = self._open(live, session, current, round_id)
+        record = self._record(live, current, share, total, number, round_id)
+        return record, total
+
+    def _open(
+        self, live: LiveStudy, session: SiteSession, current: CoordinatorRound, round_id: str
+    ) -> NDArray[np.int64]:
+        keys, masked, answers = current.opening()
+        total = session.call(
+            live.plan.aggregator.plugin,
+            "secure_sum_open",
+            round_id=round_id,
+            public_keys=keys,
+            masked=masked,
+            answers=answers,
+            threshold=live.plan.minimum_sites,
+        )
+        if not isinstance(total, np.ndarray) or total.dtype != np.int64 or total.shape != (current.length,):
+            raise PluginError("the aggregator did not return a sum of the agreed form", fix="use an approved version")
+        return total
+
+    def _record(
+        self,
+        live: LiveStudy,
+        current: CoordinatorRound,
+        share: NoiseShare,
+        total: NDArray[np.int64],
+        number: int,
+        round_id: str,
+    ) -> RoundRecord:
+        def write(connection: Any) -> RoundRecord:
+            record = RoundRecord(
+                number,
+                round_id,
+                current.sets.survivors,
+                current.sets.dropped,
+                share.rho,
+                share.total_sigma(len(current.sets.survivors)),
+                canonical.digest_bytes(total.astype("<i8").tobytes()),
+                canonical.digest(store.received_digests(connection, round_id)),
+            )
+            store.note_opening(connection, record, self._clock.now())
+            store.move_study(connection, live.plan.id, "open", "coordinator", self._clock.now())
+            self._log.append(connection, self._records.opened(live.plan, record, self._clock.now()))
+            return record
+
+        return self._database.write(write)
+
+    def _finish(self, live: LiveStudy, result: StudyResult) -> None:
+        def write(connection: Any) -> None:
+            now = self._clock.now()
+            last = state_to_json(result.state)
+            store.move_study(connection, result.study, "finish", "coordinator", now, result=last)
+            self._log.append(connection, self._records.finished(live.plan, len(result.rounds), result.rho, now))
+
+        self._database.write(write)
+        live.end("finish", {"rounds": len(result.rounds), "transcript": result.transcript})
+
+    def _fail(self, live: LiveStudy, reason: str) -> None:
+        role: Literal["site", "coordinator"] = "site" if live.refusal else "coordinator"
+        self._database.write(
+            lambda connection: self._write_failure(connection, live.plan, reason, self._clock.now(), role)
+        )
+        live.end("abort", {"reason": reason})
+
+    def _write_failure(
+        self,
+        connection: Any,
+        plan: StudyPlan,
+        reason: str,
+        now: datetime,
+        role: Literal["site", "coordinator"] = "coordinator",
+    ) -> None:
+        store.move_study(connection, plan.id, "refuse" if role == "site" else "abort", role, now, reason=reason)
+        self._log.append(connection, self._records.failed(plan, reason, now))
+
+    def _note(self, parcel: Parcel, size: int) -> bool:
+        """Record what was received; False when it was received before."""
+        message = parcel.message
+        return self._database.write(
+            lambda connection: store.add_received(
+                connection,
+                digest=message.digest,
+                study=message.study,
+                round_id=message.round_id,
+                site=message.sender,
+                kind=message.kind,
+                attachment=message.attachment,
+                size=size,
+                now=self._clock.now(),
+            )
+        )
+
+    def _keep(self, parcel: Parcel) -> None:
+        message = parcel.message
+        if self._folder is not None and message.kind == "masked":
+            path = kept_vector(self._folder, message.study, message.round_id or "", message.sender)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(parcel.attachment)
+
+    def _study_of(self, study_id: str, site: str) -> LiveStudy:
+        with self._lock:
+            live = self._live.get(study_id)
+        if live is None or site not in live.plan.dids:
+            raise NotFoundError(f"there is no study {study_id[:80]}", fix="look at the list of studies")
+        return live
+
+    def _running(self, study_id: str) -> LiveStudy:
+        with self._lock:
+            live = self._live.get(study_id)
+        if live is None or live.ended:
+            raise ConflictError(f"study {study_id[:80]} is not open here", fix="invite its members first")
+        return live
+
+    def _farewell(self, study_id: str, site: str, after: int) -> bytes:
+        """For a site that still asks about a study which ended before this connector was restarted."""
+        row = self.study(study_id)
+        if site not in row.plan.dids:
+            raise NotFoundError(f"there is no study {study_id[:80]}", fix="look at the list of studies")
+        ended = LiveStudy(row.plan, self._signer, sequence=after)
+        if row.state == StudyState.FINISHED:
+            ended.end("finish", {"rounds": len(self.opened_rounds(study_id))})
+        else:
+            ended.end("abort", {"reason": row.reason or "interrupted: the coordinator was restarted"})
+        parcel = ended.next(site, after, 0.0)
+        if parcel is None:  # cannot be: the study has just been ended
+            raise NotFoundError(f"there is no study {study_id[:80]}", fix="look at the list of studies")
+        return parcel
+
+    @staticmethod
+    def _state(value: Any) -> State:
+        if not isinstance(value, State):
+            raise PluginError("the algorithm did not return a state", fix="use an approved version of the algorithm")
+        return value
+
+
+def kept_vector(folder: Path, study_id: str, round_id: str, site: str) -> Path:
+    """Where :class:`Coordinator` keeps the masked vector a site sent in a round (a .npy file)."""
+    return folder / study_id / round_id / f"{quote(site, safe='')}.npy"

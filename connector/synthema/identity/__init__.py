@@ -1,0 +1,37 @@
+"""Who a connector is and who speaks to it: keys, did:web, tokens, credentials, role accounts."""
+
+from synthema.identity import credentials, statuslist, tokens
+from synthema.identity.credentials import VerifiedCredential
+from synthema.identity.did import DidResolver, did_document
+from synthema.identity.keys import KEY_IDS, FileSigner, SecretSource, Signer, verify_signature
+from synthema.identity.passphrase import create_passphrase_file, read_passphrase_file
+from synthema.identity.people import ROLES, AccountChange, AccountLog, People, Person, PersonKey
+from synthema.identity.statuslist import StatusList, status_entry, status_list_credential
+from synthema.identity.tokens import Claims, ReplayStore
+
+__all__ = [
+    "KEY_IDS",
+    "ROLES",
+    "AccountChange",
+    "AccountLog",
+    "Claims",
+    "DidResolver",
+    "FileSigner",
+    "People",
+    "Person",
+    "PersonKey",
+    "ReplayStore",
+    "SecretSource",
+    "Signer",
+    "StatusList",
+    "VerifiedCredential",
+    "create_passphrase_file",
+    "credentials",
+    "did_document",
+    "read_passphrase_file",
+    "status_entry",
+    "status_list_credential",
+    "statuslist",
+    "tokens",
+    "verify_signature",
+]

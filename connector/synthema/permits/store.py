@@ -1,0 +1,363 @@
+"""Permits and agreements as they are kept, and every step they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Boolean, Column, Connection, String, Table, Text, insert, select, update
+
+from synthema.clock import Clock, to_text
+from synthema.errors import ConflictError, InputError, NotFoundError
+from synthema.ids import new_id
+from synthema.permits.model import (
+    LONGEST_YEARS,
+    Agreement,
+    AgreementState,
+    Permit,
+    PermitContent,
+    PermitEvent,
+    PermitState,
+    advance,
+    years_after,
+)
+from synthema.policy.model import Fact
+from synthema.provenance import Activity, Agent, Entity, Iri, ProvenanceLog
+from synthema.provenance.model import SYNTHEMA
+from synthema.storage import CanonicalJson, Database, UtcDateTime, metadata
+
+permits = Table(
+    "permits",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("content", CanonicalJson, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("regime", String, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("applied_at", UtcDateTime, nullable=False),
+    Column("approved_at", UtcDateTime),
+    Column("valid_to", String(10), nullable=False),
+    Column("extended", Boolean, nullable=False),
+    Column("reason", Text),
+)
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("counterparty", String, nullable=False, index=True),
+    Column("dataset_id", String, nullable=False, index=True),
+    Column("policy", CanonicalJson, nullable=False),
+    Column("state", String, nullable=False),
+    Column("agreed_at", UtcDateTime, nullable=False),
+    Column("valid_to", UtcDateTime),
+    Column("reason", Text),
+)
+
+
+class PermitStore:
+    """The permits and agreements a connector knows."""
+
+    def __init__(self, database: Database, log: ProvenanceLog, clock: Clock) -> None:
+        self._database = database
+        self._log = log
+        self._clock = clock
+        self._listeners: list[Callable[[Connection, str, str], None]] = []
+
+    def on_end(self, listener: Callable[[Connection, str, str], None]) -> None:
+        """Register what happens when a permit or agreement stops counting: (connection, id, state)."""
+        self._listeners.append(listener)
+
+    # permits ----------------------------------------------------------------------------
+
+    def apply(
+        self,
+        content: PermitContent,
+        *,
+        issuer: str,
+        regime: Literal["pre-EHDS", "EHDS"] = "pre-EHDS",
+        by: Agent | None = None,
+    ) -> Permit:
+        """Keep an application for a permit."""
+        permit = Permit(
+            id=new_id("permit"),
+            content=content,
+            issuer=issuer,
+            regime=regime,
+            state=PermitState.REQUESTED,
+            applied_at=self._clock.now(),
+            valid_to=content.valid_to,
+        )
+
+        def work(connection: Connection) -> Permit:
+            values = permit.model_dump(mode="python", exclude={"content"})
+            values["valid_to"] = permit.valid_to.isoformat()
+            connection.execute(insert(permits).values(content=content.model_dump(mode="json"), **values))
+            self._record_permit(connection, "PermitApplication", "Permit applied for", permit, by)
+            return permit
+
+        return self._database.write(work)
+
+    def decide(
+        self, permit_id: str, event: PermitEvent, *, reason: str | None = None, by: Agent | None = None
+    ) -> Permit:
+        """Grant, refuse, suspend, resume or revoke a permit (EHDS Art. 63, 68).
+
+        Refusal, suspension and revocation need a reason. Raises :class:`ConflictError` on a
+        step the transition table does not know; an expired permit comes back by no step.
+        """
+        if event == "expire":
+            raise InputError("a permit expires by the clock alone", fix="revoke it to end it earlier")
+        if event in ("refuse", "suspend", "revoke") and not (reason or "").strip():
+            raise InputError(f"to {event} a permit needs a reason", fix="give the reason; the holder may read it")
+
+        def work(connection: Connection) -> Permit:
+            now = self._clock.now()
+            self._expire(connection, _find_permit(connection, permit_id), now)
+            permit = _find_permit(connection, permit_id)
+            state = advance(permit.state, event)
+            approved_at = now if event == "grant" else permit.approved_at
+            _update_permit(connection, permit_id, state=state, approved_at=approved_at, reason=reason)
+            changed = _find_permit(connection, permit_id)
+            self._record_permit(connection, "PermitDecision", f"Permit: {event}", changed, by)
+            self._tell(connection, permit_id, changed.state)
+            return changed
+
+        # Expiry is an event of its own: it must be kept even when the step asked for is then refused.
+        self.expire_due()
+        return self._database.write(work)
+
+    def extend(self, permit_id: str, valid_to: date, *, reason: str, by: Agent | None = None) -> Permit:
+        """Extend a permit in force, once, by at most ten years (EHDS Art. 68(12))."""
+        self.expire_due()
+
+        def work(connection: Connection) -> Permit:
+            permit = _find_permit(connection, permit_id)
+            if permit.state is not PermitState.ISSUED:
+                raise ConflictError(f"a permit in state {permit.state} cannot be extended", fix="apply for a new one")
+            if permit.extended:
+                raise ConflictError(
+                    "this permit was extended once already (EHDS Art. 68(12))", fix="apply for a new one"
+                )
+            if not permit.valid_to < valid_to <= years_after(permit.valid_to, LONGEST_YEARS):
+                raise InputError(
+                    f"an extension ends after {permit.valid_to} and within {LONGEST_YEARS} years of it",
+                    fix="give another last day",
+                )
+            _update_permit(connection, permit_id, valid_to=valid_to.isoformat(), extended=True, reason=reason)
+            changed = _find_permit(connection, permit_id)
+            self._record_permit(connection, "PermitExtension", f"Permit extended to {valid_to}", changed, by)
+            return changed
+
+        return self._database.write(work)
+
+    def expire_due(self) -> list[str]:
+        """Expire every permit whose last day has passed, each with its log entry; returns their ids."""
+        now = self._clock.now()
+        with self._database.read() as connection:
+            due = [permit for permit in _running_permits(connection) if permit.is_over(now)]
+        if not due:
+            return []
+
+        def work(connection: Connection) -> list[str]:
+            return [permit.id for permit in _running_permits(connection) if self._expire(connection, permit, now)]
+
+        return self._database.write(work)
+
+    def permit(self, permit_id: str) -> Permit:
+        """One permit as it stands now, counting the clock; raises :class:`NotFoundError`."""
+        with self._database.read() as connection:
+            return _as_of(_find_permit(connection, permit_id), self._clock.now())
+
+    def permits(self) -> list[Permit]:
+        """All permits, newest first, counting the clock."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(permits).order_by(permits.c.applied_at.desc(), permits.c.id.desc()))
+            return [_as_of(_permit(dict(row)), self._clock.now()) for row in rows.mappings()]
+
+    # agreements -------------------------------------------------------------------------
+
+    def keep_agreement(self, connection: Connection, agreement: Agreement) -> None:
+        """Keep an agreement in the transaction that concludes the negotiation; the same one twice is one."""
+        row = connection.execute(select(agreements).where(agreements.c.id == agreement.id)).mappings().one_or_none()
+        if row is not None:
+            if _agreement(dict(row)) == agreement:
+                return
+            raise ConflictError("an agreement of this id says something else", fix="conclude a new agreement")
+        connection.execute(insert(agreements).values(**agreement.model_dump(mode="python")))
+        self._record_agreement(connection, "AgreementConclusion", "Agreement concluded", agreement, None)
+
+    def terminate_agreement(
+        self, connection: Connection, agreement_id: str, reason: str, *, by: Agent | None = None
+    ) -> Agreement:
+        """End an agreement from now on; ended twice is ended."""
+        agreement = _find_agreement(connection, agreement_id)
+        if agreement.state is AgreementState.TERMINATED:
+            return agreement
+        changes = {"state": AgreementState.TERMINATED, "reason": reason}
+        connection.execute(update(agreements).where(agreements.c.id == agreement_id).values(**changes))
+        ended = _find_agreement(connection, agreement_id)
+        self._record_agreement(connection, "AgreementTermination", "Agreement terminated", ended, by)
+        self._tell(connection, agreement_id, ended.state)
+        return ended
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """One agreement; raises :class:`NotFoundError`."""
+        with self._database.read() as connection:
+            return _find_agreement(connection, agreement_id)
+
+    def agreements(self, counterparty: str | None = None) -> list[Agreement]:
+        """All agreements, or those with one party, newest first."""
+        query = select(agreements).order_by(agreements.c.agreed_at.desc(), agreements.c.id.desc())
+        if counterparty is not None:
+            query = query.where(agreements.c.counterparty == counterparty)
+        with self._database.read() as connection:
+            return [_agreement(dict(row)) for row in connection.execute(query).mappings()]
+
+    # facts ------------------------------------------------------------------------------
+
+    def approved_at(self, basis: str | None) -> datetime | None:
+        """When the permit or agreement a request rests on was approved (EHDS Art. 71(3)); None when it never was."""
+        found = self._basis(basis)
+        if isinstance(found, Permit):
+            return found.approved_at
+        return None if found is None else found.agreed_at
+
+    def facts(
+        self, basis: str | None, *, requester: str, dataset_id: str, at: datetime, person: str | None = None
+    ) -> dict[str, Fact]:
+        """What a decision may rest on: ``syn:permitState``, ``syn:permitDuration``, ``syn:authorisedPerson``.
+
+        Only a permit or agreement of this requester for this dataset counts; for any other,
+        an unknown or a not yet valid one there are no facts, and what is missing denies.
+        ``syn:authorisedPerson`` is there only for a person the permit names.
+        """
+        found = self._basis(basis)
+        if isinstance(found, Agreement):
+            if found.counterparty != requester or found.dataset_id != dataset_id:
+                return {}
+            evidence = self._log.iri("agreement", found.id)
+            facts = {SYNTHEMA + "permitState": Fact(found.permit_state(at).iri, evidence)}
+            if found.valid_to is not None:
+                facts[SYNTHEMA + "permitDuration"] = Fact(found.valid_to - found.agreed_at, evidence)
+            return facts
+        if found is None or found.content.holder != requester or dataset_id not in found.content.data.datasets:
+            return {}
+        if not found.has_begun(at):
+            return {}
+        evidence = self._log.iri("permit", found.id)
+        state = PermitState.EXPIRED if found.is_over(at) and found.state in _RUNNING else found.state
+        facts = {
+            SYNTHEMA + "permitState": Fact(state.iri, evidence),
+            SYNTHEMA + "permitDuration": Fact(found.valid_to - found.content.valid_from, evidence),
+        }
+        if person is not None and found.content.authorises(person):
+            facts[SYNTHEMA + "authorisedPerson"] = Fact(person, evidence)
+        return facts
+
+    def _basis(self, basis: str | None) -> Permit | Agreement | None:
+        if basis is None:
+            return None
+        try:
+            return self.permit(basis)
+        except NotFoundError:
+            pass
+        try:
+            return self.agreement(basis)
+        except NotFoundError:
+            return None
+
+    def _expire(self, connection: Connection, permit: Permit, now: datetime) -> bool:
+        if permit.state not in _RUNNING or not permit.is_over(now):
+            return False
+        _update_permit(connection, permit.id, state=advance(permit.state, "expire"), reason="its last day has passed")
+        expired = _find_permit(connection, permit.id)
+        self._record_permit(connection, "PermitExpiry", "Permit expired", expired, None)
+        self._tell(connection, permit.id, expired.state)
+        return True
+
+    def _tell(self, connection: Connection, identifier: str, state: str) -> None:
+        if state not in (PermitState.ISSUED, PermitState.REQUESTED):
+            for listener in self._listeners:
+                listener(connection, identifier, str(state))
+
+    def _record_permit(self, connection: Connection, kind: str, label: str, permit: Permit, by: Agent | None) -> None:
+        entity = Entity(
+            self._log.iri("permit", permit.id),
+            types=("Permit",),
+            digest=permit.digest,
+            attributes={"permitState": Iri(permit.state.iri), "validTo": permit.valid_to.isoformat()},
+        )
+        self._record(connection, kind, label, entity, permit.reason, by)
+
+    def _record_agreement(
+        self, connection: Connection, kind: str, label: str, agreement: Agreement, by: Agent | None
+    ) -> None:
+        entity = Entity(
+            self._log.iri("agreement", agreement.id),
+            types=("Agreement",),
+            digest=agreement.policy_digest,
+            attributes={
+                "counterparty": Iri(agreement.counterparty),
+                "dataset": Iri(self._log.iri("dataset", agreement.dataset_id)),
+                "agreedAt": to_text(agreement.agreed_at),
+            },
+        )
+        self._record(connection, kind, label, entity, agreement.reason, by)
+
+    def _record(
+        self, connection: Connection, kind: str, label: str, entity: Entity, reason: str | None, by: Agent | None
+    ) -> None:
+        now = self._clock.now()
+        activity = Activity(
+            iri=self._log.iri("activity", new_id("activity")),
+            type=kind,
+            label=label,
+            started=now,
+            ended=now,
+            agents=() if by is None else (by,),
+            generated=(entity,),
+            attributes={} if reason is None else {"reason": reason},
+        )
+        self._log.append(connection, activity)
+
+
+_RUNNING = (PermitState.ISSUED, PermitState.SUSPENDED)
+
+
+def _as_of(permit: Permit, at: datetime) -> Permit:
+    if permit.state in _RUNNING and permit.is_over(at):
+        return permit.model_copy(update={"state": PermitState.EXPIRED})
+    return permit
+
+
+def _running_permits(connection: Connection) -> list[Permit]:
+    rows = connection.execute(select(permits).where(permits.c.state.in_(_RUNNING))).mappings()
+    return [_permit(dict(row)) for row in rows]
+
+
+def _find_permit(connection: Connection, permit_id: str) -> Permit:
+    row = connection.execute(select(permits).where(permits.c.id == permit_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such permit", fix="list them with: synthema permit list")
+    return _permit(dict(row))
+
+
+def _find_agreement(connection: Connection, agreement_id: str) -> Agreement:
+    row = connection.execute(select(agreements).where(agreements.c.id == agreement_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such agreement", fix="list them with: synthema agreement list")
+    return _agreement(dict(row))
+
+
+def _permit(row: dict[str, Any]) -> Permit:
+    return Permit.model_validate(row | {"valid_to": date.fromisoformat(row["valid_to"])})
+
+
+def _agreement(row: dict[str, Any]) -> Agreement:
+    return Agreement.model_validate(row)
+
+
+def _update_permit(connection: Connection, permit_id: str, **changes: Any) -> None:
+    connection.execute(update(permits).where(permits.c.id == permit_id).values(**changes))

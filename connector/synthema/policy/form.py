@@ -1,0 +1,111 @@
+"""Reads YAML as positioned nodes, so that every complaint names the file and the line.
+
+Only the plain part of YAML is taken: no tags, anchors, aliases or merge keys, no key
+twice. Scalars stay text; what they mean is for the operand to say, not for YAML
+(which would read ``1e-5`` as text and ``no`` as a truth value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+import yaml
+
+from synthema.errors import PolicyLoadError
+
+MAX_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A node of a form and where it stands."""
+
+    node: yaml.Node
+    file: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.node.start_mark.line + 1}"
+
+    def error(self, message: str, fix: str) -> PolicyLoadError:
+        """The refusal of the whole file because of this spot."""
+        return PolicyLoadError(message, fix=fix, where=self.where)
+
+    def fail(self, message: str, fix: str) -> NoReturn:
+        """Refuse the whole file because of this spot."""
+        raise self.error(message, fix)
+
+    def text(self, what: str) -> str:
+        """The text of a scalar; refuses lists, mappings and empty values."""
+        if not isinstance(self.node, yaml.ScalarNode):
+            self.fail(f"{what} is not a single value", f"write one value for {what}")
+        if not self.node.value.strip() or self.node.tag == "tag:yaml.org,2002:null":
+            self.fail(f"{what} is empty", f"write {what}, or leave the line out")
+        return " ".join(str(self.node.value).split())
+
+    def items(self, what: str) -> tuple[Spot, ...]:
+        """The entries of a list; a single value counts as a list of one."""
+        if isinstance(self.node, yaml.SequenceNode):
+            if not self.node.value:
+                self.fail(f"{what} is an empty list", "name at least one, or leave the line out")
+            return tuple(Spot(item, self.file) for item in self.node.value)
+        return (self,)
+
+    def listed(self, what: str) -> tuple[Spot, ...]:
+        """The entries of a list; refuses anything else."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            self.fail(f"{what} is not a list", "begin each entry with '- '")
+        return self.items(what)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, yaml.MappingNode)
+
+    def entries(self, what: str) -> Iterator[tuple[Spot, str, Spot]]:
+        """The entries of a mapping: key spot, key text, value spot; refuses a key that stands twice."""
+        if not isinstance(self.node, yaml.MappingNode):
+            self.fail(f"{what} is not a block of 'key: value' lines", "indent the lines below it")
+        seen: set[str] = set()
+        for key, value in self.node.value:
+            spot = Spot(key, self.file)
+            name = spot.text("a key")
+            if name.casefold() in seen:
+                spot.fail(f"'{name}' stands twice", "write it once; for two conditions of one kind use 'all of'")
+            seen.add(name.casefold())
+            yield spot, name, Spot(value, self.file)
+
+
+def read_form(text: str, file: str) -> Spot:
+    """The root of a form; raises :class:`PolicyLoadError` on bad YAML or parts of YAML that are not taken."""
+    if len(text.encode()) > MAX_BYTES:
+        raise PolicyLoadError("the file is too large", where=file, fix=f"keep it below {MAX_BYTES // 1024} KiB")
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            _refuse_fancy(event, file)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise PolicyLoadError(
+            f"not valid YAML: {error.problem}", where=f"{file}:{line}", fix="check indentation, colons and quotes"
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PolicyLoadError(f"not valid YAML: {error}", where=file, fix="send plain text in UTF-8") from error
+    if root is None:
+        raise PolicyLoadError("the file is empty", where=file, fix="start from a template in policies/templates")
+    return Spot(root, file)
+
+
+def _refuse_fancy(event: yaml.Event, file: str) -> None:
+    anchor = getattr(event, "anchor", None)
+    tag = getattr(event, "tag", None)
+    if anchor is not None or tag is not None:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise PolicyLoadError(
+            "anchors, aliases and tags (&, *, !) are not taken", where=f"{file}:{line}", fix="write the text out"
+        )

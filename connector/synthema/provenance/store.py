@@ -1,0 +1,157 @@
+"""Where the log lives: entries, complete subtrees, signed checkpoints, and what this connector witnessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    LargeBinary,
+    Row,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+)
+
+from synthema.errors import IntegrityError
+from synthema.provenance.merkle import Node, completed_by, leaf_hash, node_hash, siblings_completed_by
+from synthema.storage import UtcDateTime, metadata
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("graph", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+)
+
+# A complete subtree is named by the leaf that completed it, so that an entry and
+# the nodes written with it are found by the same number.
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("last_leaf", BigInteger, primary_key=True, autoincrement=False),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("signed_at", UtcDateTime, nullable=False),
+)
+
+log_cosignatures = Table(
+    "log_cosignatures",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", String, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+witnessed_logs = Table(
+    "witnessed_logs",
+    metadata,
+    Column("origin", String, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("cosigned_at", UtcDateTime, nullable=False),
+)
+
+witness_findings = Table(
+    "witness_findings",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("origin", String, nullable=False, index=True),
+    Column("found_at", UtcDateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("cosigned_note", Text, nullable=False),
+    Column("refused_note", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of the log. ``sequence`` counts from 0 and is the leaf's index in the tree.
+
+    ``leaf_hash`` is the RFC 9162 leaf hash of ``body`` in hexadecimal; ``body``
+    is the canonical N-Quads of the activity in the named graph ``graph``.
+    """
+
+    sequence: int
+    leaf_hash: str
+    graph: str
+    recorded_at: datetime
+    body: bytes
+
+
+def size_of(connection: Connection) -> int:
+    """Number of entries."""
+    last = connection.scalar(select(func.max(log_entries.c.sequence)))
+    return 0 if last is None else last + 1
+
+
+def add_entry(connection: Connection, sequence: int, graph: str, body: bytes, at: datetime) -> LogEntry:
+    """Write an entry and the subtrees it completes: on average one read and one write besides its own."""
+    leaf = leaf_hash(body)
+    connection.execute(
+        insert(log_entries).values(sequence=sequence, graph=graph, body=body, leaf_hash=leaf, recorded_at=at)
+    )
+    total = leaf
+    siblings = hashes_of(connection, siblings_completed_by(sequence))
+    for node, left in zip(completed_by(sequence), siblings, strict=True):
+        total = node_hash(left, total)
+        connection.execute(insert(log_nodes).values(last_leaf=sequence, level=node.level, hash=total))
+    return LogEntry(sequence, leaf.hex(), graph, at, body)
+
+
+def hashes_of(connection: Connection, nodes: Sequence[Node]) -> list[bytes]:
+    """Stored hashes of complete subtrees, in the order asked for; raises :class:`IntegrityError` on a gap."""
+    if not nodes:
+        return []
+    leaves = [node.position for node in nodes if node.level == 0]
+    inner = [(node.last_leaf, node.level) for node in nodes if node.level]
+    found: dict[Node, bytes] = {}
+    if leaves:
+        chosen = select(log_entries.c.sequence, log_entries.c.leaf_hash).where(log_entries.c.sequence.in_(leaves))
+        found |= {Node(0, row.sequence): row.leaf_hash for row in connection.execute(chosen)}
+    if inner:
+        names = tuple_(log_nodes.c.last_leaf, log_nodes.c.level)
+        chosen = select(log_nodes).where(names.in_(inner))
+        found |= {Node(row.level, row.last_leaf >> row.level): row.hash for row in connection.execute(chosen)}
+    try:
+        return [found[node] for node in nodes]
+    except KeyError as error:
+        raise IntegrityError(
+            f"a part of the log's tree is missing: {error}",
+            where="log_nodes",
+            fix="run the log's verification; restore the database from its backup",
+        ) from error
+
+
+def put_cosignature(connection: Connection, size: int, witness: str, line: str, seen_at: datetime) -> None:
+    """Keep a witness's newest line for a checkpoint."""
+    same = (log_cosignatures.c.size == size) & (log_cosignatures.c.witness == witness)
+    connection.execute(delete(log_cosignatures).where(same))
+    row = {"size": size, "witness": witness, "line": line, "seen_at": seen_at}
+    connection.execute(insert(log_cosignatures).values(row))
+
+
+def entry_from(row: Row[tuple[int, str, bytes, bytes, datetime]]) -> LogEntry:
+    """An entry out of a row of ``log_entries``."""
+    return LogEntry(row.sequence, row.leaf_hash.hex(), row.graph, row.recorded_at, row.body)

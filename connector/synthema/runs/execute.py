@@ -1,0 +1,103 @@
+"""Whole runs inside one site: make synthetic rows and measure them, or evaluate a candidate made elsewhere."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import polars as pl
+
+from synthema.canonical import canonical_json
+from synthema.errors import InputError, PluginError, SynthemaError
+from synthema.runs.governor import Governor, Verdict
+from synthema.runs.measured import evaluation_json, evidence_of
+from synthema.runs.model import Grant, RunRequest
+from synthema.runs.session import GovernedSession
+from synthema.spi.model import Evaluation, Generated, Table
+
+PARQUET = "application/vnd.apache.parquet"
+JSON = "application/json"
+
+
+def table_bytes(table: Table) -> bytes:
+    """A table as Parquet, the same bytes for the same rows."""
+    stream = io.BytesIO()
+    table.write_parquet(stream, compression="zstd", statistics=False)
+    return stream.getvalue()
+
+
+def read_table(content: bytes) -> Table:
+    """A Parquet file's table; raises :class:`InputError` on anything else."""
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError("this is not a Parquet table", fix="send the file as the connector released it") from error
+
+
+def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
+    """Run a generator, measure its rows, and release them only if the DPIA's gates allow it."""
+    if request.kind != "generator" or request.evaluate is None or request.rows < 1:
+        raise InputError(
+            "a generator run needs a number of rows and an evaluator",
+            fix="give 'rows' and 'evaluate' in the request; nothing is released unmeasured",
+        )
+    session = governor.start(grant, request)
+    try:
+        result = session.call(
+            request.compute.plugin,
+            "generate",
+            table=session.prepared.train,
+            codebook=session.prepared.codebook,
+            parameters=request.compute.parameters | {"epsilon": grant.epsilon, "delta": grant.delta},
+            rows=request.rows,
+        )
+        _check_generated(result, grant, session)
+        evaluation = evaluate_rows(session, request.evaluate.plugin, request.evaluate.parameters, result.table)
+        governor.quarantine(
+            session,
+            {
+                "synthetic.parquet": (PARQUET, table_bytes(result.table)),
+                "codebook.json": (JSON, canonical_json(session.prepared.codebook.model_dump(mode="json"))),
+                "evaluation.json": (JSON, canonical_json(evaluation_json(evaluation))),
+            },
+        )
+    except SynthemaError as error:
+        governor.fail(request.id, error.message)
+        raise
+    finally:
+        session.close()
+    evidence = evidence_of(session, evaluation, governor.rooms.log.iri("run", request.id), governor.rooms.clock.now())
+    return governor.settle(request, evidence, "pre-release")
+
+
+def evaluate_rows(session: GovernedSession, plugin: str, parameters: dict[str, Any], synthetic: Table) -> Evaluation:
+    """Measure synthetic rows against the run's training rows and hold-out, inside the sandbox."""
+    result = session.call(
+        plugin,
+        "evaluate",
+        train=session.prepared.train,
+        holdout=session.prepared.holdout,
+        synthetic=synthetic,
+        codebook=session.prepared.codebook,
+        parameters=parameters,
+    )
+    if not isinstance(result, Evaluation):
+        raise PluginError(f"the evaluator '{plugin}' gave no evaluation", fix="use an evaluator that passes its tests")
+    return result
+
+
+def _check_generated(result: object, grant: Grant, session: GovernedSession) -> None:
+    if not isinstance(result, Generated):
+        raise PluginError("the generator gave no rows", fix="use a generator that passes its contract tests")
+    if grant.epsilon and (result.epsilon is None or result.epsilon > grant.epsilon or result.delta > grant.delta):
+        raise PluginError(
+            "the generator spent more privacy than the grant allows", fix="use a generator that keeps to its budget"
+        )
+    if grant.epsilon and session.prepared.stability != 1:
+        raise PluginError(
+            "the anonymiser can let one patient change several rows, and this generator does not account for that",
+            fix="let the anonymiser refuse small classes (small_classes: refuse) instead of suppressing them",
+        )
+    columns = session.prepared.codebook.names()
+    if tuple(result.table.columns) != columns:
+        raise PluginError("the generator's columns are not those of the codebook", fix="report this to its author")

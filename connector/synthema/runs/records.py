@@ -1,0 +1,189 @@
+"""What the log says of each step of a run: one function per step, each a pure PROV-O activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from synthema.canonical import digest
+from synthema.provenance.model import Activity, Agent, Entity, Value
+from synthema.runs.model import Artefact, Grant, RunRequest
+
+
+class RunRecords:
+    """Makes the activities of one connector's runs."""
+
+    def __init__(self, origin: str, connector: str, name: str) -> None:
+        self._origin = origin
+        self._us = Agent(connector, "Organization", name)
+
+    def iri(self, kind: str, identifier: str) -> str:
+        """The IRI of a thing of this connector."""
+        return f"{self._origin}/id/{kind}/{identifier}"
+
+    def decided(
+        self, request: RunRequest, effect: str, decision_digest: str, policy_digest: str, at: datetime
+    ) -> Activity:
+        """A request was answered."""
+        decision = Entity(
+            self.iri("decision", request.id),
+            ("Decision",),
+            f"decision: {effect}",
+            decision_digest,
+            attributes={"effect": effect, "policyDigest": policy_digest},
+        )
+        return self._activity(
+            request,
+            "decision",
+            "PolicyDecision",
+            f"request answered: {effect}",
+            at,
+            used=(self._request(request), self._dataset(request.dataset)),
+            generated=(decision,),
+        )
+
+    def granted(self, request: RunRequest, grant: Grant, at: datetime) -> Activity:
+        """A grant was issued and its privacy budget set aside."""
+        entity = Entity(
+            self.iri("grant", grant.id),
+            ("Grant",),
+            "single-use grant",
+            digest(grant.model_dump(mode="json")),
+            attributes={
+                "epsilon": grant.epsilon,
+                "delta": grant.delta,
+                "rho": grant.rho,
+                "expiresAt": grant.expires_at,
+            },
+        )
+        decision = Entity(self.iri("decision", request.id), ("Decision",), digest=grant.decision_digest)
+        return self._activity(
+            request,
+            "grant",
+            "Granting",
+            "grant issued, privacy budget reserved",
+            at,
+            used=(decision,),
+            generated=(entity,),
+        )
+
+    def started(self, request: RunRequest, grant: Grant, isolation: Mapping[str, Value], at: datetime) -> Activity:
+        """A grant was consumed; from here on its privacy budget is spent."""
+        plugins = tuple(
+            Entity(f"urn:synthema:plugin:{value.removeprefix('sha256:')}", ("Plugin",), name, value)
+            for name, value in sorted(grant.plugin_digests.items())
+        )
+        return self._activity(
+            request,
+            "run",
+            "Run",
+            "grant consumed, run started in the sandbox",
+            at,
+            used=(
+                Entity(self.iri("grant", grant.id), ("Grant",)),
+                self._dataset(grant.dataset, grant.dataset_digest),
+                *plugins,
+            ),
+            attributes=isolation,
+        )
+
+    def prepared(self, request: RunRequest, facts: Mapping[str, Value], at: datetime) -> Activity:
+        """Excluded patients were filtered and the table was anonymised, inside the sandbox."""
+        return self._activity(
+            request,
+            "preparation",
+            "Preparation",
+            "excluded patients filtered, table anonymised",
+            at,
+            used=(self._dataset(request.dataset),),
+            attributes=facts,
+        )
+
+    def quarantined(self, request: RunRequest, files: Sequence[Artefact], at: datetime) -> Activity:
+        """Outputs exist, and nobody may see them yet."""
+        return self._activity(
+            request,
+            "quarantine",
+            "Quarantine",
+            "outputs placed in quarantine",
+            at,
+            used=(self._dataset(request.dataset),),
+            generated=tuple(self._artefact(file, request) for file in files),
+        )
+
+    def settled(
+        self, request: RunRequest, files: Sequence[Artefact], verdict: str, evidence_digest: str, at: datetime
+    ) -> Activity:
+        """The release checks were made: the outputs were released, or stay withheld."""
+        return self._activity(
+            request,
+            verdict,
+            "Release" if verdict == "released" else "Withholding",
+            f"outputs {verdict}",
+            at,
+            used=tuple(self._artefact(file, request) for file in files),
+            attributes={"evidenceDigest": evidence_digest},
+        )
+
+    def failed(self, request: RunRequest, reason: str, at: datetime) -> Activity:
+        """A run ended without a result; what it had reserved counts as spent once it started."""
+        return self._activity(request, "failure", "Failure", f"run failed: {reason}", at)
+
+    def refused(self, grant: str, reason: str, at: datetime) -> Activity:
+        """Somebody tried to start or open something against the rules."""
+        return Activity(
+            self.iri("refusal", f"{grant}-{int(at.timestamp() * 1e6)}"),
+            "Refusal",
+            f"refused: {reason}",
+            at,
+            at,
+            agents=(self._us,),
+            used=(Entity(self.iri("grant", grant), ("Grant",)),),
+        )
+
+    def _request(self, request: RunRequest) -> Entity:
+        return Entity(
+            self.iri("request", request.id),
+            ("Request",),
+            "request",
+            request.digest,
+            attributes={"purpose": request.purpose, "action": request.action},
+        )
+
+    def _dataset(self, dataset: str, value: str | None = None) -> Entity:
+        return Entity(self.iri("dataset", dataset), ("Dataset",), digest=value)
+
+    def _artefact(self, file: Artefact, request: RunRequest) -> Entity:
+        return Entity(
+            self.iri("artefact", file.digest.removeprefix("sha256:")),
+            ("Artefact",),
+            file.name,
+            file.digest,
+            derived_from=(self.iri("dataset", request.dataset),),
+        )
+
+    def _activity(
+        self,
+        request: RunRequest,
+        kind: str,
+        type_: str,
+        label: str,
+        at: datetime,
+        *,
+        used: tuple[Entity, ...] = (),
+        generated: tuple[Entity, ...] = (),
+        attributes: Mapping[str, Value] | None = None,
+    ) -> Activity:
+        requester = Agent(request.requester, "Organization")
+        person = () if request.person is None else (Agent(self.iri("person", request.person), "Person"),)
+        return Activity(
+            f"{self.iri('run', request.id)}/{kind}",
+            type_,
+            label,
+            at,
+            at,
+            agents=(self._us, requester, *person),
+            used=used,
+            generated=generated,
+            attributes={"run": self.iri("run", request.id), **(attributes or {})},
+        )

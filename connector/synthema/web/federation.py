@@ -1,0 +1,113 @@
+"""Public addresses of federated studies: a site is invited and asked to measure; a hub is polled and answered."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from synthema.assembly import Connector
+from synthema.assembly.plans import read_plan
+from synthema.errors import InputError
+from synthema.web.protocol import Callers
+from synthema.web.security import json_response, read_json
+
+POLL_SECONDS = 5.0
+OCTETS = "application/octet-stream"
+
+
+def federation_router(connector: Connector, callers: Callers) -> APIRouter:
+    """Routes under ``/federation``; which of them answer depends on the connector's role."""
+    router = APIRouter(prefix="/federation")
+    if connector.settings.role == "site":
+        _add_site_routes(router, connector, callers)
+    if connector.settings.role == "hub":
+        _add_hub_routes(router, connector, callers)
+    return router
+
+
+def _add_site_routes(router: APIRouter, connector: Connector, callers: Callers) -> None:
+    site = connector.participation
+
+    @router.post("/invitations")
+    async def invite(request: Request) -> Response:
+        value = await read_json(request)
+
+        def answer() -> dict[str, Any]:
+            caller = callers.caller(request)
+            return site.invited(caller.did, read_plan(value))
+
+        return json_response(await run_in_threadpool(answer))
+
+    @router.post("/evaluations")
+    async def evaluate(request: Request) -> Response:
+        value = await read_json(request)
+
+        def answer() -> dict[str, Any]:
+            caller = callers.caller(request)
+            candidate = value.get("candidate") if isinstance(value, dict) else None
+            if not isinstance(candidate, str):
+                raise InputError("the candidate's digest is missing", fix="send 'plan' and 'candidate'")
+            return site.evaluate(caller.did, read_plan(value), candidate)
+
+        return json_response(await run_in_threadpool(answer))
+
+    @router.get("/evaluations/{run}")
+    async def evidence(run: str, request: Request) -> Response:
+        def answer() -> dict[str, Any]:
+            return site.evidence(callers.caller(request).did, run)
+
+        return json_response(await run_in_threadpool(answer))
+
+
+def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -> None:
+    coordinator = connector.coordinator
+
+    @router.get("/studies/{study}/next")
+    async def next_parcel(study: str, after: int, request: Request) -> Response:
+        def parcel() -> bytes | None:
+            return coordinator.next(study, callers.caller(request).did, after, POLL_SECONDS)
+
+        content = await run_in_threadpool(parcel)
+        return Response(content, media_type=OCTETS) if content is not None else Response(b"", media_type=OCTETS)
+
+    @router.post("/studies/{study}/answers")
+    async def take(study: str, request: Request) -> Response:
+        value = await read_json(request)
+
+        def hand_in() -> None:
+            coordinator.handle(study, callers.caller(request).did, _parcel(value))
+
+        await run_in_threadpool(hand_in)
+        return json_response({"taken": True})
+
+    @router.get("/studies/{study}/candidate")
+    async def candidate(study: str, request: Request) -> Response:
+        def rows() -> bytes:
+            return connector.conductor.candidate(study, callers.caller(request).did)
+
+        return Response(await run_in_threadpool(rows), media_type=OCTETS)
+
+
+def status_router(connector: Connector) -> APIRouter:
+    """Status lists of issued certificates: public, so that anyone who holds a certificate can look."""
+    router = APIRouter()
+
+    @router.get("/status/{purpose}")
+    async def status(purpose: str) -> Response:
+        return json_response(await run_in_threadpool(connector.trust.status.credential, purpose))
+
+    return router
+
+
+def _parcel(value: Any) -> bytes:
+    text = value.get("parcel") if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        raise InputError("the parcel is missing", fix='send {"parcel": "<base64>"}')
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError("the parcel is not base64", fix='send {"parcel": "<base64>"}') from error

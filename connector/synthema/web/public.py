@@ -1,0 +1,24 @@
+"""The public application of a connector: protocol, studies, status lists. Nothing else is reachable from outside."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from synthema.assembly import Connector
+from synthema.identity import ReplayStore
+from synthema.web.federation import federation_router, status_router
+from synthema.web.protocol import protocol_router
+from synthema.web.security import Security, install_guards
+
+MAX_ANSWER_BYTES = 512 * 1024 * 1024  # a masked vector travels in an answer
+
+
+def public_app(connector: Connector) -> FastAPI:
+    """The application on the public port."""
+    app = FastAPI(title=connector.settings.name, docs_url=None, redoc_url=None, openapi_url=None)
+    install_guards(app, larger={"/federation/studies/": MAX_ANSWER_BYTES})
+    security = Security(connector.settings, connector.resolver, ReplayStore(connector.database), connector.clock)
+    app.include_router(protocol_router(connector.dataspace, security, connector.did_document()))
+    app.include_router(federation_router(connector, security))
+    app.include_router(status_router(connector))
+    return app

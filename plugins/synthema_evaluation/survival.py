@@ -1,0 +1,150 @@
+"""Survival figures in numpy: Kaplan–Meier, restricted mean, Cox regression, concordance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
+from synthema_evaluation.columns import Floats, numbers, texts
+
+Flags = NDArray[np.bool_]
+AT_RISK = 10
+RIDGE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Times and events of the rows in which both are known."""
+
+    times: Floats
+    events: Flags
+
+    def pick(self, rows: NDArray[np.int64]) -> Followed:
+        """Some of the rows, repeats allowed."""
+        return Followed(self.times[rows], self.events[rows])
+
+
+def known_rows(table: pl.DataFrame, outcome: SurvivalOutcome, codebook: Codebook) -> Flags:
+    """Rows in which time and event are both known."""
+    time = numbers(table, codebook.variable(outcome.time))
+    known = np.array([text is not None for text in texts(table, outcome.event)], dtype=bool)
+    return np.asarray(np.isfinite(time) & known)
+
+
+def followed(table: pl.DataFrame, outcome: SurvivalOutcome, codebook: Codebook) -> Followed:
+    """Times and events of a table for one outcome."""
+    known = known_rows(table, outcome, codebook)
+    happened = np.array([text == outcome.event_value for text in texts(table, outcome.event)], dtype=bool)
+    return Followed(numbers(table, codebook.variable(outcome.time))[known], happened[known])
+
+
+def kaplan_meier(sample: Followed, grid: Floats) -> Floats:
+    """The product-limit estimate of survival at the grid's times (Kaplan and Meier 1958)."""
+    if len(sample.times) == 0:
+        return np.ones(len(grid))
+    times, starts = np.unique(sample.times, return_inverse=True)
+    deaths = np.bincount(starts, sample.events.astype(np.float64), minlength=len(times))
+    leaving = np.bincount(starts, minlength=len(times))
+    at_risk = len(sample.times) - np.concatenate([[0], np.cumsum(leaving)[:-1]])
+    curve = np.concatenate([[1.0], np.cumprod(1 - deaths / at_risk)])
+    return np.asarray(curve[np.searchsorted(times, grid, side="right")])
+
+
+def horizon(sample: Followed) -> float:
+    """The last time at which at least ten are still followed: beyond it a curve would show single people."""
+    if len(sample.times) < AT_RISK:
+        return 0.0
+    return float(np.sort(sample.times)[-AT_RISK])
+
+
+def restricted_mean(curve: Floats, grid: Floats) -> float:
+    """Area under a survival curve over the grid (trapezium rule)."""
+    return float(((curve[1:] + curve[:-1]) / 2 * np.diff(grid)).sum())
+
+
+class Design:
+    """How a table becomes the covariates of a Cox model: learned from the rows the model is trained on.
+
+    Missing numbers become the training median, categories indicators of all but the first.
+    Times and events of outcomes are no covariates.
+    """
+
+    def __init__(self, table: pl.DataFrame, variables: tuple[Variable, ...]) -> None:
+        self._variables = variables
+        self._medians = {
+            v.name: float(np.nanmedian(known)) if np.isfinite(known := numbers(table, v)).any() else 0.0
+            for v in variables
+            if v.type != "category"
+        }
+        raw = self._raw(table)
+        self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
+        self._scale = np.where(spread > 1e-9, spread, np.inf)
+
+    def matrix(self, table: pl.DataFrame) -> Floats:
+        """Standardised covariates, shape (rows, covariates)."""
+        return np.asarray((self._raw(table) - self._centre) / self._scale)
+
+    def _raw(self, table: pl.DataFrame) -> Floats:
+        columns: list[Floats] = []
+        for variable in self._variables:
+            if variable.type == "category":
+                values = texts(table, variable.name)
+                columns += [
+                    np.array([value == category for value in values], dtype=np.float64)
+                    for category in variable.categories[1:]
+                ]
+            else:
+                values_ = numbers(table, variable)
+                columns.append(np.where(np.isfinite(values_), values_, self._medians[variable.name]))
+        return np.stack(columns, axis=1) if columns else np.zeros((table.height, 0))
+
+
+def covariates(codebook: Codebook, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """The variables a Cox model may use: no time, no event, nothing of any outcome."""
+    used = {name for outcome in codebook.outcomes for name in (outcome.time, outcome.event)}
+    return tuple(v for v in variables if v.name not in used and v.role not in ("time", "event", "site"))
+
+
+def fit_cox(features: Floats, sample: Followed) -> Floats:
+    """Log hazard ratios by Newton's method on Breslow's partial likelihood with a ridge penalty (Cox 1972)."""
+    order = np.argsort(-sample.times, kind="stable")
+    x, times, events = features[order], sample.times[order], sample.events[order]
+    # rows tied in time share the risk set that ends with the last of them
+    ends = np.searchsorted(-times, -times, side="right") - 1
+    beta = np.zeros(x.shape[1])
+    for _ in range(25):
+        weight = np.exp(np.clip(x @ beta, -30, 30))
+        total = np.cumsum(weight)[ends][events]
+        first = np.cumsum(weight[:, None] * x, axis=0)[ends][events] / total[:, None]
+        second = np.cumsum(weight[:, None, None] * (x[:, :, None] * x[:, None, :]), axis=0)[ends][events]
+        slope = (x[events] - first).sum(axis=0) - RIDGE * beta
+        bend = (second / total[:, None, None]).sum(axis=0) - first.T @ first + RIDGE * np.eye(len(beta))
+        step = np.linalg.solve(bend, slope)
+        largest = float(np.abs(step).max(initial=0.0))
+        beta = beta + step * min(1.0, 2.0 / max(largest, 1e-12))
+        if largest < 1e-7:
+            break
+    return beta
+
+
+class Concordance:
+    """Harrell's C (Harrell 1982) of fixed risk scores: how often the one of two who dies first has the higher."""
+
+    def __init__(self, risk: Floats, sample: Followed) -> None:
+        times, events = sample.times, sample.events
+        earlier = (times[:, None] < times[None, :]) | (
+            (times[:, None] == times[None, :]) & ~events[None, :] & ~np.eye(len(times), dtype=bool)
+        )
+        self._comparable = (earlier & events[:, None]).astype(np.float64)
+        higher = (risk[:, None] > risk[None, :]) + 0.5 * (np.abs(risk[:, None] - risk[None, :]) < 1e-12)
+        self._right = self._comparable * higher
+
+    def value(self, weights: Floats | None = None) -> float:
+        """C, the rows weighted (for a bootstrap); 0.5 where no pair can be compared."""
+        w = np.ones(len(self._right)) if weights is None else weights
+        pairs = float(w @ self._comparable @ w)
+        return float(w @ self._right @ w) / pairs if pairs > 0 else 0.5

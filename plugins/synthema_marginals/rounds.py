@@ -1,0 +1,205 @@
+"""The three rounds: shares of each variable, which pairs belong together, the chosen pairs in detail.
+
+1. every node alone, outcomes counted with a greater weight (survival curves need them);
+2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree;
+3. the tree's pairs in finer groups, as fine as the remaining noise allows.
+
+The design of a round uses only what earlier rounds released.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from synthema.datasets.codebook import Codebook
+from synthema.spi.model import Aggregate, Contribution, Plan, State, Table
+from synthema_marginals.estimate import (
+    Basis,
+    Interaction,
+    Measured,
+    basis,
+    estimate_shares,
+    heaviest_tree,
+    interaction,
+    joint_shares,
+    read_measured,
+    shrunk,
+    strength,
+)
+from synthema_marginals.nodes import Floats, Shape, encode, nodes_of
+from synthema_marginals.queries import Query, balanced_groups, check_cells, check_length, count, every_cell, sensitivity
+
+SPLIT = (0.35, 0.2, 0.45)
+OUTCOME_WEIGHT = 2
+OUTCOME_PREFERENCE = 4.0
+ALL_PAIRS_UP_TO = 20
+
+
+def first_state(plan: Plan) -> State:
+    """The state before the first round; raises ``ValueError`` if the plan's codebook or privacy loss is unusable."""
+    if not plan.rho > 0:
+        raise ValueError("the plan grants no privacy loss: give rho greater than 0")
+    nodes = nodes_of(plan.codebook)
+    shapes = {node.name: node.shape for node in nodes}
+    check_cells(shapes)
+    weight = int(plan.parameters.get("outcome_weight", OUTCOME_WEIGHT))
+    queries = tuple(
+        Query((name,), (every_cell(shape),), weight if shape.outcome else 1) for name, shape in shapes.items()
+    )
+    values: dict[str, Any] = {
+        "shapes": [shape.as_dict() for shape in shapes.values()],
+        "anchored": _anchored_pairs(plan.codebook),
+        "shares_of_rho": _split(plan, len(nodes)),
+        "rho": plan.rho,
+        "pairs": str(plan.parameters.get("pairs", "auto")),
+        "measured": [],
+        "tree": [],
+    }
+    return _asking(1, queries, values)
+
+
+def _split(plan: Plan, nodes: int) -> list[float]:
+    """Shares of the privacy loss for the three rounds; rounds that are not needed give theirs away."""
+    given = plan.parameters.get("split", list(SPLIT))
+    if len(given) != 3 or min(given) <= 0:
+        raise ValueError("parameter 'split' needs three numbers greater than 0, one for each round")
+    shares = np.asarray(given, dtype=np.float64)
+    if nodes == 1:
+        shares[1:] = 0
+    elif nodes == 2:
+        shares[1] = 0
+    return [float(share) for share in shares / shares.sum()]
+
+
+def _anchored_pairs(codebook: Codebook) -> list[list[str]]:
+    """Pairs that are always modelled together: a time kept as a share of a later time, and that later time."""
+    nodes = nodes_of(codebook)
+    owner = {variable.name: node.name for node in nodes for variable in node.variables}
+    return [[owner[node.anchor.name], node.name] for node in nodes if node.anchor is not None]
+
+
+def _asking(number: int, queries: tuple[Query, ...], values: dict[str, Any]) -> State:
+    values = {**values, "queries": [query.as_dict() for query in queries]}
+    rho = values["rho"] * values["shares_of_rho"][number - 1]
+    return State(number, check_length(queries), rho, sensitivity(queries), finished=False, values=values)
+
+
+def shapes_of(state: State) -> dict[str, Shape]:
+    """The shapes of the nodes in a state, by name."""
+    return {value["name"]: Shape(**value) for value in state.values["shapes"]}
+
+
+def contribution(state: State, table: Table, codebook: Codebook) -> Contribution:
+    """The site's counts for the round.
+
+    A state comes from the coordinator, so nothing in it is believed: the shapes must be
+    those of this site's own codebook, and the declared sensitivity must cover the queries.
+    """
+    nodes = nodes_of(codebook)
+    shapes = {node.name: node.shape for node in nodes}
+    if shapes_of(state) != shapes:
+        raise ValueError("the round was made for another codebook: agree on one codebook and start the study again")
+    queries = tuple(Query.from_dict(value, shapes) for value in state.values["queries"])
+    if not queries or check_length(queries) != state.length:
+        raise ValueError(f"the round's queries do not have the announced length {state.length}: refuse the round")
+    if state.sensitivity < sensitivity(queries) * (1 - 1e-9):
+        raise ValueError(
+            f"the round announces a sensitivity of {state.sensitivity:.4f}, but one row can change the counts by "
+            f"{sensitivity(queries):.4f}: refuse the round"
+        )
+    return Contribution(count(queries, {node.name: encode(node, table) for node in nodes}))
+
+
+def next_state(state: State, total: Aggregate) -> State:
+    """The state after a round's noisy sum: what was measured, and what to ask next."""
+    if state.finished:
+        raise ValueError("the study is finished: no further sum can be absorbed")
+    if total.total.shape != (state.length,):
+        raise ValueError(f"the sum has {total.total.shape} entries, the round asked for {state.length}")
+    shapes = shapes_of(state)
+    values = dict(state.values)
+    values["measured"] = [*values["measured"], *_answers(state, total, shapes)]
+    values["queries"] = []
+    evidence = Evidence(shapes, values)
+    if state.round == 1 and len(shapes) > 2:
+        return _asking(2, evidence.candidate_pairs(), values)
+    if state.round <= 2 and len(shapes) > 1:
+        tree = evidence.choose_tree()
+        values["tree"] = [list(pair) for pair in tree]
+        return _asking(3, evidence.detailed_pairs(tree), values)
+    return State(state.round + 1, 0, 0.0, 0.0, finished=True, values=values)
+
+
+def _answers(state: State, total: Aggregate, shapes: dict[str, Shape]) -> list[dict[str, Any]]:
+    answers, start = [], 0
+    for value in state.values["queries"]:
+        length = Query.from_dict(value, shapes).length
+        counts = [int(number) for number in total.total[start : start + length]]
+        answers.append({**value, "round": state.round, "counts": counts, "sigma": float(total.sigma)})
+        start += length
+    return answers
+
+
+class Evidence:
+    """What has been measured so far, ready to design the next round or to draw rows from."""
+
+    def __init__(self, shapes: dict[str, Shape], values: dict[str, Any]) -> None:
+        self.shapes = shapes
+        self._values = values
+        self.measured: list[Measured] = read_measured(values["measured"], shapes)
+        self.shares, self.rows = estimate_shares(shapes, self.measured)
+        self.bases: dict[str, Basis] = {name: basis(shape, self.shares[name]) for name, shape in shapes.items()}
+
+    def candidate_pairs(self) -> tuple[Query, ...]:
+        """The pairs whose strength the second round measures, in few groups."""
+        names = list(self.shapes)
+        outcomes = {name for name, shape in self.shapes.items() if shape.outcome}
+        only_outcomes = self._values["pairs"] == "outcomes" or (
+            self._values["pairs"] == "auto" and len(names) > ALL_PAIRS_UP_TO and outcomes
+        )
+        pairs = [pair for pair in combinations(names, 2) if not only_outcomes or outcomes & set(pair)]
+        wanted = self._groups_worth_asking(len(pairs), number=2, finest=4, rows_per_cell=4.0)
+        return self._pair_queries(pairs, wanted)
+
+    def choose_tree(self) -> list[tuple[str, str]]:
+        """The heaviest spanning tree, edges of outcomes preferred, anchored pairs always in it."""
+        weights: dict[tuple[str, str], float] = {}
+        for table in self.measured:
+            if len(table.query.nodes) != 2:
+                continue
+            pair = (table.query.nodes[0], table.query.nodes[1])
+            prefer = OUTCOME_PREFERENCE if any(self.shapes[name].outcome for name in pair) else 1.0
+            weights[pair] = prefer * (strength(self._interaction(pair), self._orders(pair)) + 1e-9)
+        forced = [(pair[0], pair[1]) for pair in self._values["anchored"]]
+        return heaviest_tree(list(self.shapes), weights, forced)
+
+    def detailed_pairs(self, tree: list[tuple[str, str]]) -> tuple[Query, ...]:
+        """The tree's pairs, in as many groups as their noise allows."""
+        return self._pair_queries(tree, self._groups_worth_asking(len(tree), number=3, finest=12, rows_per_cell=2.0))
+
+    def _groups_worth_asking(self, tables: int, *, number: int, finest: int, rows_per_cell: float) -> int:
+        """Groups for each node so that a cell holds about ``rows_per_cell`` times its noise; at least two."""
+        rho = self._values["rho"] * self._values["shares_of_rho"][number - 1]
+        sigma = np.sqrt(tables / (2 * rho))
+        return int(np.clip(np.sqrt(self.rows / (rows_per_cell * sigma)), 2, finest))
+
+    def _pair_queries(self, pairs: list[tuple[str, str]], wanted: int) -> tuple[Query, ...]:
+        groups = {name: balanced_groups(shape, self.shares[name], wanted) for name, shape in self.shapes.items()}
+        return tuple(Query(pair, (groups[pair[0]], groups[pair[1]])) for pair in pairs)
+
+    def _interaction(self, pair: tuple[str, str]) -> Interaction:
+        return interaction(pair, self.shares, self.bases, self.rows, self.measured)
+
+    def _orders(self, pair: tuple[str, str]) -> tuple[Floats, Floats]:
+        return self.bases[pair[0]].orders, self.bases[pair[1]].orders
+
+    def joint(self, pair: tuple[str, str]) -> Floats:
+        """The joint shares of a pair of the tree, shape (cells of one, cells of the other)."""
+        first, second = pair
+        coefficients = shrunk(self._interaction(pair), self._orders(pair))
+        return joint_shares(
+            self.shares[first], self.shares[second], self.bases[first], self.bases[second], coefficients
+        )
