@@ -150,12 +150,8 @@ class Conductor:
         self, identifier: str, study: StudyFile, codebook: Codebook, agreements: Mapping[str, str], session: Session
     ) -> StudyPlan:
         parameters = {"fields": list(study.fields)} | study.anonymiser.parameters
-        study = study.model_copy(
-            update={"anonymiser": study.anonymiser.model_copy(update={"parameters": parameters})}
-        )
-        reduced = session.call(
-            study.anonymiser.plugin, "anonymised_codebook", codebook=codebook, parameters=parameters
-        )
+        study = study.model_copy(update={"anonymiser": study.anonymiser.model_copy(update={"parameters": parameters})})
+        reduced = session.call(study.anonymiser.plugin, "anonymised_codebook", codebook=codebook, parameters=parameters)
         digests = {name: self._rooms.plugins.require(name).digest for name in study.plugins}
         plan = study.plan(
             identifier, self._rooms.settings.did, agreements=agreements, digests=digests, codebook=reduced
@@ -274,9 +270,7 @@ class Conductor:
                    state=ConductState.RELEASED, result=result)  # fmt: skip
         shutil.rmtree(self._folder(identifier), ignore_errors=True)
 
-    def _end(
-        self, identifier: str, state: ConductState, reason: str, result: dict[str, Any] | None = None
-    ) -> None:
+    def _end(self, identifier: str, state: ConductState, reason: str, result: dict[str, Any] | None = None) -> None:
         """Refuse, stop or fail a study; its candidate is deleted and the log says why."""
         now = self._rooms.clock.now()
         activity = Activity(

@@ -11,7 +11,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-
 from synthema.assembly.asking import ask
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
@@ -122,9 +121,7 @@ class Participation:
         }
         self._governor.quarantine(session, {"masked-rounds.json": (JSON, canonical_json(transcript))})
         run = self._rooms.log.iri("run", session.request.id)
-        self._governor.settle(
-            session.request, evidence_of(session, None, run, self._rooms.clock.now()), "in-run"
-        )
+        self._governor.settle(session.request, evidence_of(session, None, run, self._rooms.clock.now()), "pre-run")
 
     def _limits(self, plan: StudyPlan, grant: Grant, session: GovernedSession) -> SiteLimits:
         return SiteLimits(
@@ -170,9 +167,7 @@ class Participation:
             evidence = self._evidence.get(run)
         return {"state": str(record.state), "reason": record.reason, "evidence": evidence}
 
-    def _measure(
-        self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str
-    ) -> None:
+    def _measure(self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str) -> None:
         try:
             content = self._peers.get_bytes(
                 plan.coordinator, f"/federation/studies/{plan.id}/candidate", MAX_CANDIDATE_BYTES
@@ -184,9 +179,7 @@ class Participation:
             self._fail_unstarted(request.id, error.message)
             return
         try:
-            evaluation = evaluate_rows(
-                session, request.compute.plugin, request.compute.parameters, read_table(content)
-            )
+            evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, read_table(content))
         except SynthemaError as error:
             self._governor.fail(request.id, error.message)
             return
@@ -196,7 +189,7 @@ class Participation:
         now = self._rooms.clock.now()
         figures = canonical_json(evaluation_json(evaluation))
         self._governor.quarantine(session, {"evaluation.json": (JSON, figures)})
-        self._governor.settle(request, evidence_of(session, None, run, now), "in-run")
+        self._governor.settle(request, evidence_of(session, None, run, now), "pre-run")
         dataset = self._rooms.datasets.version(request.dataset)
         gates = self._rooms.dpias.check(dataset.name, "pre-release", evidence_of(session, evaluation, run, now), now)
         statement = evidence_statement(

@@ -76,7 +76,7 @@ class Publication:
         package = self._trust.issuer.package(record.id, {"dataset.parquet": rows, "codebook.json": codebook})
         artefact = self._governor.keep_file("package.zip", MEDIA_TYPE, package)
         name = artefact.digest.removeprefix("sha256:")
-        policy = render("synthetic-data-offer", {"dataset": name, "title": plan.title})
+        policy = render("synthetic-data-offer", {"dataset": self._rooms.log.iri("dataset", name), "title": plan.title})
 
         def keep(connection: Connection) -> None:
             run_store.insert_artefacts(connection, plan.id, [artefact])

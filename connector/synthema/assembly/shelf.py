@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, Float, String, Table, Text, insert, select
 
 from synthema.budget import EVERYONE
+from synthema.datasets import DatasetVersion, catalogue_record
+from synthema.datasets.catalogue import CONTEXT
 from synthema.dataspace import (
     COMPUTE,
     PULL,
@@ -29,8 +31,6 @@ from synthema.dataspace import (
     Verdict,
 )
 from synthema.dataspace.policy_wire import to_wire
-from synthema.datasets import DatasetVersion, catalogue_record
-from synthema.datasets.catalogue import CONTEXT
 from synthema.errors import DeniedError, NotFoundError
 from synthema.ids import new_id
 from synthema.permits import Agreement as KeptAgreement
@@ -69,7 +69,7 @@ class Shelf:
         """
         version = self._rooms.datasets.version(dataset)
         loaded = parse_policy(policy, self._rooms.policies.vocabulary, file="offer")
-        self._wire(loaded)
+        self._wire(loaded, self._rooms.log.iri("dataset", version.name))
         offer = self._row(version.name, "patients", version.title, policy) | {"epsilon": epsilon, "delta": delta}
 
         def keep(connection: Connection) -> None:
@@ -115,7 +115,7 @@ class Shelf:
     def offers_for(self, dataset: str) -> Sequence[Offered]:
         """The offers of one dataset, in wire form."""
         return [
-            Offered(self._rooms.log.iri("offer", row["id"]), self._wire(self._policy(row)))
+            Offered(self._rooms.log.iri("offer", row["id"]), self._wire(self._policy(row), dataset))
             for row in self.offered()
             if self._iri(row) == dataset
         ]
@@ -183,8 +183,9 @@ class Shelf:
     def _policy(self, row: Mapping[str, Any]) -> Policy:
         return parse_policy(row["policy"], self._rooms.policies.vocabulary, file="offer")
 
-    def _wire(self, policy: Policy) -> Mapping[str, Any]:
-        return to_wire(to_odrl(policy))
+    def _wire(self, policy: Policy, dataset: str) -> Mapping[str, Any]:
+        """The policy as counterparties see it: whoever may see the offer is the party it is made to."""
+        return to_wire(to_odrl(replace(policy, assignees=())), dataset)
 
     def _iri(self, row: Mapping[str, Any]) -> str:
         return self._rooms.log.iri("dataset", row["dataset"])

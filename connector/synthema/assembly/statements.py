@@ -68,7 +68,7 @@ def evidence_statement(
         dataset_digest=dataset.digest,
         cohort=cohort_band(session.prepared.train.height + session.prepared.holdout.height),
         exclusion_list_version=session.prepared.exclusion_list,
-        policies=(str(decision["policyDigest"]),),
+        policies=(str(decision["policy_digest"]),),
         decision=grant.decision_digest,
         gates=GateRecord.of(gates),
         measurements=measurements,

@@ -35,9 +35,11 @@ class Trust:
         self.status = StatusRegister(database, log, signer, settings.did, clock)
         self.issuer = CertificateIssuer(database, log, signer, settings.did, resolver, self.status, clock)
         policy = self._verification_policy()
-        self._registry = policy and Registry(
-            database, log, settings.home / "registry", settings.did, policy, resolver, self.status_list, clock
-        )
+        self._registry: Registry | None = None
+        if policy is not None:
+            self._registry = Registry(
+                database, log, settings.home / "registry", settings.did, policy, resolver, self.status_list, clock
+            )
 
     @property
     def registry(self) -> Registry:
@@ -45,7 +47,7 @@ class Trust:
         if self._registry is None:
             raise DeniedError(
                 "this connector is no registry, or trusts no hub and no site",
-                fix="set role = \"registry\" and name the peers it trusts in connector.toml",
+                fix='set role = "registry" and name the peers it trusts in connector.toml',
             )
         return self._registry
 

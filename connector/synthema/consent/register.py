@@ -20,7 +20,8 @@ from sqlalchemy import Connection
 from synthema.canonical import digest
 from synthema.clock import Clock
 from synthema.consent import store
-from synthema.consent.intake import DEFAULT_BASIS, ConsentLine, ConsentList, read_consent_list
+from synthema.consent.changes import consent_changes, opt_out_changes
+from synthema.consent.intake import DEFAULT_BASIS, ConsentList, read_consent_list
 from synthema.consent.model import (
     OPT_OUT_TRANSITIONS,
     ConsentItem,
@@ -148,22 +149,78 @@ class ConsentStore:
         rule: consent as it stands at ``at`` (GDPR 7(3)), or opt-outs that came no later than the
         permit (EHDS 71(3)). ``required_items`` are boxes that must be ticked.
         """
-        machine = machine_for(legal_basis)
         keys = {str(key): key for key in patient_keys}
+        tokens = {key: self._tokens(dataset_id, key) for key in keys}
+        found = self._exclusions(dataset_id, tokens, legal_basis, permit_approved_at, at, required_items)
+        return replace(found, excluded=frozenset(keys[str(key)] for key in found.excluded))
+
+    def enrol(
+        self, dataset_id: str, version_id: str, patient_keys: Iterable[str | int], *, by: Agent | None = None
+    ) -> int:
+        """Note, as tokens, who is in a dataset version, so that exclusions are known before it is opened.
+
+        Returns the number of people. Enrolling the same people again changes nothing; other
+        people under the same version raise :class:`ConflictError`.
+        """
+        _require_dataset(dataset_id)
+        tokens = dict(self._tokens(dataset_id, _required_key(str(key))) for key in patient_keys)
+
+        def work(connection: Connection) -> int:
+            known = store.cohort(connection, version_id)
+            if known == tokens:
+                return len(known)
+            if known:
+                raise ConflictError("this version has other people already", fix="add the data as a new version")
+            store.insert_cohort(connection, version_id, tokens)
+            entity = Entity(self._log.iri("dataset", version_id), types=("Dataset",))
+            self._record(connection, "CohortEnrolment", f"{len(tokens)} people noted as tokens", by, used=(entity,))
+            return len(tokens)
+
+        return self._database.write(work)
+
+    def cohort_exclusions(
+        self,
+        dataset_id: str,
+        version_id: str,
+        *,
+        legal_basis: str,
+        permit_approved_at: datetime | None,
+        at: datetime,
+        required_items: frozenset[ConsentItem] = _NEEDED,
+    ) -> Exclusions:
+        """As :meth:`exclusions` for everybody enrolled in a version, without opening it; excluded are tokens.
+
+        Nobody remains of a version that was never enrolled.
+        """
+        with self._database.read() as connection:
+            tokens = {consent: (consent, out) for consent, out in store.cohort(connection, version_id).items()}
+        return self._exclusions(dataset_id, tokens, legal_basis, permit_approved_at, at, required_items)
+
+    def _exclusions(
+        self,
+        dataset_id: str,
+        people: dict[str, tuple[str, str]],
+        legal_basis: str,
+        permit_approved_at: datetime | None,
+        at: datetime,
+        required: frozenset[ConsentItem],
+    ) -> Exclusions:
+        """Who of ``people`` (name → consent token, opt-out token) is excluded."""
+        machine = machine_for(legal_basis)
         with self._database.read() as connection:
             version = store.list_version(connection)
             refreshed = store.refreshed_at(connection, dataset_id, at)
             if machine == "consent":
                 consents = store.consents_at(connection, dataset_id, at)
-                why = {key: self._consent_refusal(consents, dataset_id, key, at, required_items) for key in keys}
+                why = {name: _consent_refusal(consents.get(token), at, required) for name, (token, _) in people.items()}
             else:
                 opt_outs = store.opt_outs_at(connection, at)
-                why = {key: self._opt_out_refusal(opt_outs, key, permit_approved_at) for key in keys}
-        excluded = {key: reason for key, reason in why.items() if reason is not None}
+                why = {name: _opt_out_refusal(opt_outs.get(t), permit_approved_at) for name, (_, t) in people.items()}
+        excluded = {name: reason for name, reason in why.items() if reason is not None}
         return Exclusions(
-            excluded=frozenset(keys[key] for key in excluded),
+            excluded=frozenset(excluded),
             version=version.version,
-            remaining=len(keys) - len(excluded),
+            remaining=len(people) - len(excluded),
             machine=machine,
             reasons=dict(Counter(excluded.values())),
             refreshed_at=refreshed,
@@ -205,12 +262,13 @@ class ConsentStore:
         opt_outs: list[OptOut] = []
         problems: list[str] = []
         for line in taken.lines:
-            old = known.get(self._token("consent", dataset_id, line.patient_key))
+            token, opt_out_token = self._tokens(dataset_id, line.patient_key)
+            old = known.get(token)
             try:
-                records += self._consent_changes(line, dataset_id, old, now)
+                records += consent_changes(line, dataset_id, token, old, now)
             except ConflictError as error:
                 problems.append(f"line {line.line}, field state: {error.message} ({error.fix})")
-            opt_outs += self._opt_out_changes(line, known_opt_outs)
+            opt_outs += opt_out_changes(line, opt_out_token, known_opt_outs.get(opt_out_token))
         if problems:
             raise InputError(
                 f"{len(problems)} lines contradict what is known, and nothing was taken:\n  "
@@ -224,51 +282,6 @@ class ConsentStore:
         label = f"Consent list taken in: {len(taken.lines)} people, {len(records) + len(opt_outs)} changes"
         version = self._publish(connection, records, opt_outs, label, by)
         return ImportReport(len(taken.lines), len(records), len(opt_outs), version)
-
-    def _consent_changes(
-        self, line: ConsentLine, dataset_id: str, old: ConsentRecord | None, now: datetime
-    ) -> list[ConsentRecord]:
-        new = ConsentRecord(
-            id=new_id("consent"),
-            dataset_id=dataset_id,
-            patient_token=self._token("consent", dataset_id, line.patient_key),
-            legal_basis=line.legal_basis,
-            state=line.state,
-            effective_at=line.date,
-            items=line.items,
-            valid_from=line.date,
-            valid_to=line.valid_to,
-            notice_version=line.notice_version,
-        )
-        if old is None:
-            return [new]
-        if new.state is old.state:
-            same_terms = replace(new, id=old.id, effective_at=old.effective_at, valid_from=old.valid_from) == old
-            # Changed boxes under an unchanged state count from now: the list does not say since when.
-            return [] if same_terms else [replace(new, effective_at=max(line.date, now), valid_from=old.valid_from)]
-        require_consent_step(old.state, new.state)
-        if new.effective_at < old.effective_at:
-            raise ConflictError(
-                f"{new.state} is dated before the {old.state} that is known", fix="give the date of the latest change"
-            )
-        return [new]
-
-    def _opt_out_changes(self, line: ConsentLine, known: dict[str, OptOut]) -> list[OptOut]:
-        if line.opt_out_date is None:
-            return []
-        token = self._token("opt-out", line.patient_key)
-        old = known.get(token)
-        changes: list[OptOut] = []
-        if line.opt_in_date is None:
-            earlier = old is not None and old.state is OptOutState.OUT and line.opt_out_date >= old.effective_at
-            stale = old is not None and old.state is OptOutState.IN and line.opt_out_date <= old.effective_at
-            if not earlier and not stale:
-                changes.append(OptOut(new_id("optout"), token, OptOutState.OUT, line.opt_out_date))
-        elif old is None or (old.state is OptOutState.OUT and line.opt_in_date >= old.effective_at):
-            if old is None:
-                changes.append(OptOut(new_id("optout"), token, OptOutState.OUT, line.opt_out_date))
-            changes.append(OptOut(new_id("optout"), token, OptOutState.IN, line.opt_in_date))
-        return changes
 
     def _change_opt_out(self, patient_key: str, state: OptOutState, by: Agent | None) -> int:
         token = self._token("opt-out", _required_key(patient_key))
@@ -305,43 +318,48 @@ class ConsentStore:
         entity = Entity(
             self._log.iri("exclusion-list", str(new.version)), types=("ExclusionList",), digest=new.digest or None
         )
-        activity = Activity(
-            iri=self._log.iri("activity", new_id("activity")),
-            type="ConsentChange",
-            label=label,
-            started=now,
-            ended=now,
-            agents=() if by is None else (by,),
+        self._record(
+            connection,
+            "ConsentChange",
+            label,
+            by,
             used=() if counts else (entity,),
             generated=(entity,) if counts else (),
             attributes={"exclusionListVersion": new.version} | {f"changedTo{k}": n for k, n in sorted(counts.items())},
         )
-        self._log.append(connection, activity)
         if counts:
             for listener in self._listeners:
                 listener(connection, new.version, dict(counts))
         return new.version
 
-    def _consent_refusal(
+    def _record(
         self,
-        consents: dict[str, ConsentRecord],
-        dataset_id: str,
-        key: str,
-        at: datetime,
-        required: frozenset[ConsentItem],
-    ) -> str | None:
-        record = consents.get(self._token("consent", dataset_id, key))
-        if record is None:
-            return str(ConsentState.UNKNOWN)
-        if machine_for(record.legal_basis) != "consent":
-            return "not recorded as consent"
-        return record.refusal(at, required)
+        connection: Connection,
+        kind: str,
+        label: str,
+        by: Agent | None,
+        *,
+        used: tuple[Entity, ...] = (),
+        generated: tuple[Entity, ...] = (),
+        attributes: dict[str, int] | None = None,
+    ) -> None:
+        now = self._clock.now()
+        activity = Activity(
+            iri=self._log.iri("activity", new_id("activity")),
+            type=kind,
+            label=label,
+            started=now,
+            ended=now,
+            agents=() if by is None else (by,),
+            used=used,
+            generated=generated,
+            attributes=attributes or {},
+        )
+        self._log.append(connection, activity)
 
-    def _opt_out_refusal(
-        self, opt_outs: dict[str, OptOut], key: str, permit_approved_at: datetime | None
-    ) -> str | None:
-        record = opt_outs.get(self._token("opt-out", key))
-        return str(record.state) if record is not None and record.blocks(permit_approved_at) else None
+    def _tokens(self, dataset_id: str, key: str) -> tuple[str, str]:
+        """A person's token for consent to this dataset, and the one for opt-outs."""
+        return self._token("consent", dataset_id, key), self._token("opt-out", key)
 
     def _token(self, *parts: str) -> str:
         return hmac.new(self._secret, "\x00".join(parts).encode(), "sha256").hexdigest()
@@ -357,3 +375,15 @@ def _required_key(patient_key: str) -> str:
 def _require_dataset(dataset_id: str) -> None:
     if not dataset_id.strip():
         raise InputError("no dataset is named", fix="name the dataset this consent is for")
+
+
+def _consent_refusal(record: ConsentRecord | None, at: datetime, required: frozenset[ConsentItem]) -> str | None:
+    if record is None:
+        return str(ConsentState.UNKNOWN)
+    if machine_for(record.legal_basis) != "consent":
+        return "not recorded as consent"
+    return record.refusal(at, required)
+
+
+def _opt_out_refusal(record: OptOut | None, permit_approved_at: datetime | None) -> str | None:
+    return str(record.state) if record is not None and record.blocks(permit_approved_at) else None

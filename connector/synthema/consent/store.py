@@ -39,6 +39,14 @@ consent_opt_outs = Table(
     Column("recorded_at", UtcDateTime, nullable=False),
 )
 
+consent_cohorts = Table(
+    "consent_cohorts",
+    metadata,
+    Column("version_id", String, primary_key=True),
+    Column("consent_token", String, primary_key=True),
+    Column("opt_out_token", String, nullable=False),
+)
+
 consent_list_versions = Table(
     "consent_list_versions",
     metadata,
@@ -126,6 +134,20 @@ def insert_opt_outs(connection: Connection, records: Iterable[OptOut], at: datet
     ]
     if rows:
         connection.execute(insert(consent_opt_outs), rows)
+
+
+def cohort(connection: Connection, version_id: str) -> dict[str, str]:
+    """The people of a dataset version: consent token → opt-out token; empty for a version nobody enrolled."""
+    table = consent_cohorts
+    rows = connection.execute(select(table).where(table.c.version_id == version_id))
+    return {row.consent_token: row.opt_out_token for row in rows}
+
+
+def insert_cohort(connection: Connection, version_id: str, tokens: dict[str, str]) -> None:
+    """Keep the people of a dataset version."""
+    rows = [{"version_id": version_id, "consent_token": c, "opt_out_token": o} for c, o in tokens.items()]
+    if rows:
+        connection.execute(insert(consent_cohorts), rows)
 
 
 def list_version(connection: Connection) -> ListVersion:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthema.datasets.catalogue import catalogue_record
-    from synthema.datasets.codebook import Codebook, Rule, SurvivalOutcome, Variable, dictionary, load_codebook
+    from synthema.datasets.codebook import (
+        Codebook,
+        Rule,
+        SurvivalOutcome,
+        Variable,
+        dictionary,
+        load_codebook,
+        read_codebook,
+    )
     from synthema.datasets.holdout import split
     from synthema.datasets.label import quality_label
     from synthema.datasets.model import DatasetMetadata, DatasetVersion, Guard, Hdab, ReadAuthorisation
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "catalogue": ("catalogue_record",),
-    "codebook": ("Codebook", "Rule", "SurvivalOutcome", "Variable", "dictionary", "load_codebook"),
+    "codebook": ("Codebook", "Rule", "SurvivalOutcome", "Variable", "dictionary", "load_codebook", "read_codebook"),
     "holdout": ("split",),
     "label": ("quality_label",),
     "model": ("DatasetMetadata", "DatasetVersion", "Guard", "Hdab", "ReadAuthorisation"),
@@ -50,6 +58,7 @@ __all__ = [
     "inspect_source",
     "load_codebook",
     "quality_label",
+    "read_codebook",
     "read_source",
     "split",
 ]

@@ -168,18 +168,25 @@ def _rule_variables(rule: Rule) -> set[str]:
 def load_codebook(path: Path) -> Codebook:
     """Read a codebook from YAML or JSON; raises :class:`InputError` naming file and field."""
     try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Codebook.model_validate(value)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError("no such codebook", where=str(path), fix="give the path of a codebook file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("the codebook cannot be read", where=str(path), fix="give a UTF-8 text file") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"not valid YAML: {error}", where=str(path), fix="mend the line named above") from error
+    return read_codebook(text, str(path))
+
+
+def read_codebook(text: str, source: str) -> Codebook:
+    """Read a codebook from YAML or JSON text; ``source`` names it in errors. Raises :class:`InputError`."""
+    try:
+        value: Any = yaml.safe_load(text)
+        return Codebook.model_validate(value)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"not valid YAML: {error}", where=source, fix="mend the line named above") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "codebook"
-        raise InputError(f"{field}: {first['msg']}", where=str(path), fix=f"correct '{field}'") from error
+        raise InputError(f"{field}: {first['msg']}", where=source, fix=f"correct '{field}'") from error
 
 
 def dictionary(name: str) -> Codebook:

@@ -147,6 +147,8 @@ class Exchange:
         """
         process.machine.advance(process.state, message.name, process.role)
         store.drop_tasks(connection, process.id)
+        if process.pending:
+            store.save_process(connection, replace(process, pending=False, reasons=()))
         self._queue(connection, process, message)
 
     def acknowledged(self, connection: Connection, task: store.Task, answer: Any) -> Process | None:

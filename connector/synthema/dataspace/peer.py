@@ -78,18 +78,20 @@ class PeerClient:
         answer = self._send("GET", did, path, max_bytes=max_bytes)
         return _successful_json(answer), self._next_path(did, answer.links)
 
-    def post(self, did: str, path: str, json: Any, *, key: str | None = None) -> tuple[int, Any]:
+    def post(
+        self, did: str, path: str, json: Any, *, key: str | None = None, max_bytes: int = MAX_JSON_BYTES
+    ) -> tuple[int, Any]:
         """Send a JSON value; returns the status and the JSON of the answer (None when it holds no JSON).
 
         ``key`` names the message for ever: a peer that has already acted on it
         answers again without acting again, so that a lost answer can be asked anew.
         """
-        answer = self._post(did, path, json, key)
+        answer = self._post(did, path, json, key, max_bytes)
         return answer.status, answer.json()
 
     def post_page(self, did: str, path: str, json: Any) -> tuple[Any, str | None]:
         """Like :meth:`post` for a paged answer: the JSON value and the path of the next page."""
-        answer = self._post(did, path, json, None)
+        answer = self._post(did, path, json, None, MAX_JSON_BYTES)
         return _successful_json(answer), self._next_path(did, answer.links)
 
     def get_bytes(self, did: str, path: str, max_bytes: int, token: str | None = None) -> bytes:
@@ -125,9 +127,9 @@ class PeerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _post(self, did: str, path: str, json: Any, key: str | None) -> _Answer:
+    def _post(self, did: str, path: str, json: Any, key: str | None, max_bytes: int) -> _Answer:
         headers = {"Content-Type": "application/json"} | ({KEY_HEADER: key} if key else {})
-        return self._send("POST", did, path, body=canonical_json(json), headers=headers)
+        return self._send("POST", did, path, body=canonical_json(json), headers=headers, max_bytes=max_bytes)
 
     def _send(
         self,
@@ -224,7 +226,7 @@ class _Answer:
         if not self.body or not (media_type == "application/json" or media_type.endswith("+json")):
             return None
         try:
-            return parse_json_strictly(self.body)
+            return parse_json_strictly(self.body, max_bytes=len(self.body))  # capped when it was read
         except InputError as error:
             raise PeerError(
                 f"the peer's answer is not acceptable JSON: {error.message}",

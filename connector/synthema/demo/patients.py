@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from synthema.errors import InputError
 
 COLUMNS = ("id", "age", "sex", "dxyr", "hgb", "creat", "mspike", "ptime", "pstat", "futime", "death")
+CONSENT_COLUMNS = ("patient_key", "state", "date", "opt_out_date")
 WHOLE_NUMBERS = frozenset({"id", "age", "dxyr", "ptime", "pstat", "futime", "death"})
 
 
@@ -38,7 +39,8 @@ def hospital_data(shares: Iterable[int], *, limit: int | None = None) -> list[Ho
     hospitals: list[list[dict[str, str]]] = [[] for _ in shares]
     for row in rows:
         hospitals[_place(row["id"], list(shares))].append(row)
-    return [_hospital(group, with_opt_out=index == 0) for index, group in enumerate(hospitals)]
+    last = len(hospitals) - 1
+    return [_hospital(group, with_opt_out=index == last) for index, group in enumerate(hospitals)]
 
 
 def _rows() -> list[dict[str, str]]:
@@ -77,24 +79,21 @@ def _hospital(rows: list[dict[str, str]], *, with_opt_out: bool) -> HospitalData
     states: dict[str, int] = {}
     consents = []
     for index, row in enumerate(rows):
-        state = _consent_state(row["id"])
+        # The hospital with the opt-out rests on the research exception: there opt-outs count, not consent.
+        state = "ConsentGiven" if with_opt_out else _consent_state(row["id"])
         opted_out = with_opt_out and index == 0
-        if opted_out:
-            state = "ConsentGiven"
         states[state] = states.get(state, 0) + 1
         if opted_out:
             states["opt-out"] = 1
         consents.append(
             {
-                "patient": row["id"],
+                "patient_key": row["id"],
                 "state": state,
                 "date": "2026-01-15",
-                "opt_out": "2026-03-01" if opted_out else "",
+                "opt_out_date": "2026-03-01" if opted_out else "",
             }
         )
-    return HospitalData(
-        len(rows), _csv(COLUMNS, rows), _csv(("patient", "state", "date", "opt_out"), consents), states
-    )
+    return HospitalData(len(rows), _csv(COLUMNS, rows), _csv(CONSENT_COLUMNS, consents), states)
 
 
 def _consent_state(identifier: str) -> str:

@@ -1,4 +1,7 @@
-"""Reads policies before they count: what can never apply, what is shadowed, what is missing, and what a new version changes."""
+"""Reads policies before they count.
+
+What can never apply, what is shadowed, what is missing, and what a new version changes.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +69,10 @@ def analyse(policy: Policy, vocabulary: Vocabulary, others: Iterable[Policy] = (
 
 def _vacuous(policy: Policy, vocabulary: Vocabulary) -> Iterator[Finding]:
     for rule in policy.rules:
-        if can_hold(effective_condition(rule), vocabulary):
-            continue
         permits = rule.kind is Kind.PERMISSION
+        # A prohibition may meet two exclusive terms at once, in a fact with two values.
+        if can_hold(effective_condition(rule), vocabulary, terms=permits):
+            continue
         yield Finding(
             "never-applies" if permits else "never-forbids",
             "error" if permits else "warning",
@@ -238,6 +242,7 @@ def _answer(compiled: CompiledPolicies, request: AccessRequest) -> Literal["perm
 
 def _probes(old: Policy, new: Policy, vocabulary: Vocabulary) -> Iterator[AccessRequest]:
     candidates = _candidates((old, new), vocabulary)
+    links = _links((old, new))
     starts = [policy.effective_from for policy in (old, new) if policy.effective_from]
     at = max([_AT, *starts])
     for policy in (new, old):
@@ -247,8 +252,21 @@ def _probes(old: Policy, new: Policy, vocabulary: Vocabulary) -> Iterator[Access
             for action, base in itertools.product(rule.actions, _solutions(rule, vocabulary)):
                 facts = {**_complete(candidates), **base}
                 for changed in itertools.chain([{}], _one_changed(candidates)):
-                    known = {operand: Fact(value) for operand, value in {**facts, **changed}.items()}
+                    values = {**facts, **changed}
+                    values |= {right: values[left] for left, right in links if left in values and right not in changed}
+                    known = {operand: Fact(value) for operand, value in values.items()}
                     yield AccessRequest("probe", action, target, assignee, at, known)
+
+
+def _links(policies: Iterable[Policy]) -> list[tuple[str, str]]:
+    """Pairs of operands that rules compare with each other; equal values lie on the bound between them."""
+    pairs = {
+        (constraint.left, constraint.right.operand)
+        for policy in policies
+        for _, constraint in all_constraints(policy)
+        if isinstance(constraint.right, OperandReference)
+    }
+    return sorted(pairs)
 
 
 def _candidates(policies: Iterable[Policy], vocabulary: Vocabulary) -> Mapping[str, tuple[Value, ...]]:

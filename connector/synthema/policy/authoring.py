@@ -37,7 +37,6 @@ from synthema.policy.model import (
     Event,
     Kind,
     LawReference,
-    Layer,
     OperandReference,
     Operator,
     Policy,
@@ -104,8 +103,6 @@ class _Form:
             site_decisions=self._decisions(found.get("confirmed")),
         )
         _checked(root, lambda: check_policy(policy, self.vocabulary))
-        if policy.layer is Layer.AGREEMENT and not policy.assignees:
-            root.fail("an agreement without assignees would bind nobody", "add: assignees: [did:web:…]")
         return policy
 
     def _rule(self, spot: Spot, kind: Kind, policy_id: str, default: str) -> Rule:

@@ -208,17 +208,32 @@ def constraints_of(condition: Condition | None) -> Iterator[Constraint]:
             yield from constraints_of(part)
 
 
+_FACT_TYPES = frozenset({str, bool, int, float, datetime, timedelta, tuple})
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What is known about one operand: the value, where it is shown (IRI or digest), and its unit if not the usual one.
 
     A tuple means that several values hold at once: a permission must then hold for
-    each of them, and a prohibition bites as soon as it holds for one.
+    each of them, and a prohibition bites as soon as it holds for one. Raises
+    :class:`InputError` on a value of any other type than these (a subclass included).
     """
 
     value: Value
     evidence: str | None = None
     unit: str | None = None
+
+    def __post_init__(self) -> None:
+        value = self.value
+        kind = type(value)
+        if kind not in _FACT_TYPES or (kind is tuple and any(type(item) is not str for item in value)):  # type: ignore[union-attr]
+            raise InputError(
+                f"a {kind.__name__} cannot be a fact",
+                fix="give text, several texts as a tuple, a truth value, a count, a number, a time or a duration",
+            )
+        if kind is datetime and value.tzinfo is None:  # type: ignore[union-attr]
+            raise InputError("a time without a zone cannot be a fact", fix="give it in UTC")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Interval and set algebra over conditions: can this condition ever hold, and with which values?
+"""Interval and set algebra over conditions: whether one can ever hold, and with which values.
 
 A condition becomes a list of cases (disjunctive normal form); each case gives
 every operand a region. What the algebra cannot express (``isAllOf``, comparisons
@@ -126,7 +126,8 @@ class Region:
             return self._among(constraint.operator, right, vocabulary)
         match constraint.operator:
             case Operator.EQ:
-                return self._above(right, is_open=False)._below(right, is_open=False)
+                above = self._above(right, is_open=False)
+                return above._below(right, is_open=False)  # noqa: SLF001 - another value of this class
             case Operator.NEQ:
                 return replace(self, excluded=self.excluded | {right})
             case Operator.GTEQ | Operator.GT:
@@ -227,11 +228,17 @@ def _whole(operand: Operand, vocabulary: Vocabulary) -> Region:
     return Region(operand)
 
 
-def can_hold(condition: Condition | None, vocabulary: Vocabulary) -> bool:
-    """Whether some values satisfy the condition; ``True`` also where the algebra cannot tell."""
+def can_hold(condition: Condition | None, vocabulary: Vocabulary, *, terms: bool = True) -> bool:
+    """Whether some values satisfy the condition; ``True`` also where the algebra cannot tell.
+
+    Each fact is taken to have one value; without ``terms`` only bounds are looked at,
+    which is right for facts with several values too.
+    """
     found = cases(condition)
     if found is None:
         return True
+    if not terms:
+        found = [tuple(c for c in case if not isinstance(c.right, str | tuple)) for case in found]
     return any(not any(region.empty for region in regions_of(case, vocabulary).values()) for case in found)
 
 

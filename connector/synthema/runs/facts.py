@@ -40,9 +40,7 @@ class FactFinder:
     budget: BudgetLedger
     sandbox: Sandbox
 
-    def access_request(
-        self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime
-    ) -> AccessRequest:
+    def access_request(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime) -> AccessRequest:
         """The request with every fact the rooms know; what no room knows is left out, and then denies."""
         dataset = self.datasets.version(request.dataset)
         facts = {
@@ -62,9 +60,7 @@ class FactFinder:
             facts=facts,
         )
 
-    def _of_request(
-        self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime
-    ) -> dict[str, Fact]:
+    def _of_request(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime) -> dict[str, Fact]:
         request_iri = self.log.iri("request", request.id)
         isolation = self.sandbox.isolation()
         facts: dict[str, Value] = {
@@ -129,8 +125,6 @@ class FactFinder:
         )
 
     def _of_budget(self, request: RunRequest, dataset: DatasetVersion) -> dict[str, Fact]:
-        if request.epsilon == 0:
-            return {}
         try:
             account = self.budget.account(dataset.name, request.requester, basis=request.agreement)
         except DeniedError:

@@ -26,7 +26,7 @@ from synthema.consent import ConsentStore
 from synthema.datasets import DatasetStore
 from synthema.dpia import DpiaStore, Evidence, GateReport, Phase
 from synthema.errors import ConflictError, DeniedError, SynthemaError
-from synthema.identity import Signer
+from synthema.identity import FileSigner
 from synthema.ids import new_id
 from synthema.permits import PermitStore
 from synthema.policy import Decision, PolicyStore, decide
@@ -53,7 +53,7 @@ class Rooms:
     database: Database
     log: ProvenanceLog
     clock: Clock
-    signer: Signer
+    signer: FileSigner
     policies: PolicyStore
     consents: ConsentStore
     dpias: DpiaStore
@@ -203,7 +203,7 @@ class Governor:
         rooms = self.rooms
         now = rooms.clock.now()
         evidence = evidence_of(session, None, rooms.log.iri("run", session.request.id), now)
-        report = rooms.dpias.check(rooms.datasets.version(session.request.dataset).name, "in-run", evidence, now)
+        report = rooms.dpias.check(rooms.datasets.version(session.request.dataset).name, "pre-run", evidence, now)
         if not report.conformant:
             raise DeniedError(
                 "; ".join(report.failures()), fix="change what the gates measure, or ask the data protection officer"

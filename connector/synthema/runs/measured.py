@@ -10,9 +10,7 @@ from synthema.runs.session import GovernedSession
 from synthema.spi.model import Evaluation
 
 
-def evidence_of(
-    session: GovernedSession, evaluation: Evaluation | None, source: str, at: datetime
-) -> list[Evidence]:
+def evidence_of(session: GovernedSession, evaluation: Evaluation | None, source: str, at: datetime) -> list[Evidence]:
     """What was measured in a run, as the DPIA's gates read it; ``source`` is the run's IRI."""
     train = session.prepared.train.height
 

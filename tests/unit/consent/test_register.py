@@ -264,3 +264,31 @@ def test_refuses_empty_names(consents: ConsentStore, tmp_path: Path) -> None:
         consents.change("mgus", "1", ConsentState.GIVEN, legal_basis="because")
     with pytest.raises(InputError):
         consents.import_csv("", tmp_path / "none.csv")
+
+
+def test_exclusions_are_known_before_the_data_are_opened(
+    consents: ConsentStore, clock: FixedClock, tmp_path: Path, log: ProvenanceLog
+) -> None:
+    bring(consents, tmp_path, "KEY-1,ConsentGiven,2025-01-01,2026-01-01,", "KEY-2,ConsentRefused,2025-01-01,,")
+    assert consents.enrol("mgus", "dataset-1", ["KEY-1", "KEY-2"]) == 2
+    assert consents.enrol("mgus", "dataset-1", ["KEY-2", "KEY-1"]) == 2
+    size = log.size()
+    with pytest.raises(ConflictError):
+        consents.enrol("mgus", "dataset-1", ["KEY-3"])
+    assert log.size() == size
+    for basis, reasons in ((CONSENT, {"ConsentRefused": 1}), (RESEARCH, {"OptedOut": 1})):
+        rest = {"legal_basis": basis, "permit_approved_at": None, "at": clock.now()}
+        known = consents.cohort_exclusions("mgus", "dataset-1", **rest)  # type: ignore[arg-type]
+        opened = consents.exclusions("mgus", ["KEY-1", "KEY-2"], basis, None, clock.now())
+        assert known.reasons == opened.reasons == reasons
+        assert known.remaining == opened.remaining == 1
+        assert not known.excluded & {"KEY-1", "KEY-2"}
+    assert "KEY-" not in log_text(log)
+
+
+def test_nobody_remains_of_a_version_that_was_never_enrolled(consents: ConsentStore, clock: FixedClock) -> None:
+    found = consents.cohort_exclusions(
+        "mgus", "dataset-1", legal_basis=CONSENT, permit_approved_at=None, at=clock.now()
+    )
+    assert found.remaining == 0
+    assert f"{SYN}consentState" not in consents.facts(found, clock.now())

@@ -84,7 +84,10 @@ def test_columns_may_come_in_any_order(tmp_path: Path) -> None:
         ("P-1,70,F,13,30,1", "line 2: a row does not have 5 fields"),
         (f"{'P' * 65},70,F,13,30", "line 2, column id: an identifier is too long"),
         ("P-1,99999999999999999999,F,13,30", "a cell is not a whole number"),
-        ("P-1,70,F,13,30\nP-1,71,M,12,3", "line 3, column id: a patient's key comes again (one row for each patient; the first such row is line 2)"),
+        (
+            "P-1,70,F,13,30\nP-1,71,M,12,3",
+            "line 3, column id: a patient's key comes again (one row for each patient; the first such row is line 2)",
+        ),
         ('P-1,70,"F,13,30', "is not CSV"),
         ('P-1,70,"F"x,13,30', "line 2 is not CSV"),
     ],

@@ -76,7 +76,9 @@ def test_even_a_willing_provider_signs_only_its_own_words(two: World) -> None:
     other = offer_of(two.hospital)
     del other["prohibition"]
     process = two.hub.dataspace.request_contract(two.hospital.did, DATASET, other)
-    offered = two.hub.dataspace.wait("negotiation", process.id, PATIENCE, lambda p: p.pending or p.state == "TERMINATED")
+    offered = two.hub.dataspace.wait(
+        "negotiation", process.id, PATIENCE, lambda p: p.pending or p.state == "TERMINATED"
+    )
     assert (offered.state, offered.pending) == ("OFFERED", True)
     assert "prohibition" in offered.details["offer"]
 
@@ -102,7 +104,7 @@ def test_a_counter_offer_goes_back_and_forth(two: World) -> None:
 
 def test_a_refusal_carries_its_reasons(two: World) -> None:
     two.hospital.office.verdict = Refuse(("the purpose is reserved for public bodies (EHDS Art. 53(2))",))
-    with pytest.raises(DeniedError, match="Art. 53"):
+    with pytest.raises(DeniedError, match=r"Art\. 53"):
         two.hub.dataspace.negotiate(two.hospital.did, DATASET, PATIENCE)
     settled(two, "negotiation", "TERMINATED")
     assert not two.hospital.dataspace.agreements()

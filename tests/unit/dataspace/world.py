@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
 import threading
 import time
@@ -113,7 +114,7 @@ class Shelf:
 def shelf() -> Shelf:
     record = {"http://purl.org/dc/terms/title": "AML cohort", "http://purl.org/dc/terms/identifier": "aml"}
     entries = {d: CatalogueEntry(d, record, (PULL, COMPUTE)) for d in (DATASET, HIDDEN)}
-    offers = {
+    offers: dict[str, tuple[Offered, ...]] = {
         DATASET: (Offered(OFFER, to_wire(POLICY, DATASET)),),
         HIDDEN: (Offered(OFFER + "-hidden", to_wire({**POLICY, "target": [HIDDEN]}, HIDDEN)),),
     }
@@ -165,9 +166,14 @@ class Computer:
         self.started.append((process, agreement, parameters))
 
 
-def signer() -> FileSigner:
-    """Keys in memory: files are the identity room's business."""
-    return FileSigner({key: Ed25519PrivateKey.generate() for key in KEY_IDS}, X25519PrivateKey.generate())
+def lasting_signer(home: Path) -> FileSigner:
+    """The same keys each time for the same home, so that a restarted connector is who it was."""
+
+    def seed(name: str) -> bytes:
+        return hashlib.sha256(f"{home}/{name}".encode()).digest()
+
+    keys = {key: Ed25519PrivateKey.from_private_bytes(seed(key)) for key in KEY_IDS}
+    return FileSigner(keys, X25519PrivateKey.from_private_bytes(seed("master")))
 
 
 @dataclass
@@ -203,7 +209,7 @@ def settings_for(home: Path, name: str, url: str, peers: Sequence[tuple[str, str
         role="site" if name == "hospital" else "hub",
         public_url=url,
         management_url="http://127.0.0.1:1",
-        peers=tuple(Peer(did=did_web(u), url=u, role=r, name=n) for n, u, r in peers),  # type: ignore[arg-type]
+        peers=tuple(Peer(did=did_web(u), url=u, role=r, name=n) for n, u, r in peers),
     )
 
 
@@ -213,7 +219,7 @@ def make_node(settings: Settings, *, clock: Clock | None = None, pace: Pace | No
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(f"sqlite:///{settings.home}/state.sqlite")
     metadata.create_all(database.engine)
-    keys = signer()
+    keys = lasting_signer(settings.home)
     log = ProvenanceLog(database, keys, settings.public_url, clock)
     peers = PeerClient(settings, keys, clock)
     office, store, computer, catalogue = Office(), Store(), Computer(), shelf()
@@ -226,9 +232,7 @@ def make_node(settings: Settings, *, clock: Clock | None = None, pace: Pace | No
     )
     app = FastAPI()
     install_guards(app)
-    app.include_router(
-        protocol_router(dataspace, Security(settings, resolver, ReplayStore(database), clock), document)
-    )
+    app.include_router(protocol_router(dataspace, Security(settings, resolver, ReplayStore(database), clock), document))
     return Node(settings, database, log, peers, dataspace, app, keys, office, store, computer, catalogue)
 
 
@@ -285,7 +289,9 @@ def world(folder: Path, **hospital: Any) -> Iterator[World]:
     with listener() as one, listener() as two, listener() as three:
         urls = [url_of(one), url_of(two)]
         third = ("third", url_of(three), "site")
-        first = make_node(settings_for(folder / "hospital", "hospital", urls[0], [("hub", urls[1], "hub"), third]), **hospital)
+        first = make_node(
+            settings_for(folder / "hospital", "hospital", urls[0], [("hub", urls[1], "hub"), third]), **hospital
+        )
         second = make_node(settings_for(folder / "hub", "hub", urls[1], [("hospital", urls[0], "site"), third]))
         with running(first, one), running(second, two):
             yield World(first, second)
@@ -294,5 +300,3 @@ def world(folder: Path, **hospital: Any) -> Iterator[World]:
 def offer_of(node: Node) -> dict[str, Any]:
     """The hospital's offer, as its catalogue shows it."""
     return dict(node.shelf.offers[DATASET][0].policy) | {"@id": OFFER, "@type": "Offer"}
-
-

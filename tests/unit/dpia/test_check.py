@@ -109,11 +109,14 @@ def test_the_upper_end_counts_for_attacks(dpia: Dpia) -> None:
 
 
 def test_other_phases_are_other_gates(dpia: Dpia) -> None:
-    run = [evidence("cohortSize", 50), evidence("contributingParties", 3, n=1)]
+    good = {"cohortSize": 50.0, "contributingParties": 3.0, "minCellCount": 5.0}
+    run = [evidence(metric, value, n=1) for metric, value in good.items()]
     assert check(dpia, "pre-run", run, NOW).conformant
-    assert not check(dpia, "pre-run", [evidence("cohortSize", 49), run[1]], NOW).conformant
-    assert not check(dpia, "pre-run", [run[0], evidence("contributingParties", 2, n=1)], NOW).conformant
-    assert check(dpia, "post-release", [], NOW).conformant
+    for metric, value in good.items():
+        rest = [e for e in run if e.metric != metric]
+        assert not check(dpia, "pre-run", [*rest, evidence(metric, value - 1)], NOW).conformant
+        assert check(dpia, "pre-run", rest, NOW).missing == (metric,)
+    assert check(dpia, "post-release", [], NOW).conformant  # no gate, nothing to check
 
 
 def test_an_unconfirmed_threshold_passes_nothing(dpia: Dpia) -> None:
@@ -144,7 +147,7 @@ def test_a_bad_outcome_or_opinion_stops_everything(dpia: Dpia) -> None:
     [("lt", 0.9, 1.0), ("lteq", 1.0, 1.1), ("eq", 1.0, 1.1), ("gteq", 1.0, 0.9), ("gt", 1.1, 1.0)],
 )
 def test_operators_mean_what_they_say(dpia: Dpia, operator: Any, passing: float, failing: float) -> None:
-    gate = dpia.gate("crowd").model_copy(update={"operator": operator, "threshold": 1.0})
+    gate = dpia.gate("crowd-at-release").model_copy(update={"operator": operator, "threshold": 1.0})
     one: tuple[Gate, ...] = (gate,)
     small = dpia.model_copy(update={"gates": one})
     assert check(small, "pre-release", [evidence("minCellCount", passing)], NOW).conformant

@@ -111,7 +111,7 @@ def test_a_signature_over_anything_else_is_none(store: DpiaStore, cast: Cast, re
 
 def test_unconfirmed_thresholds_cannot_be_signed(store: DpiaStore, cast: Cast, draft: Dpia) -> None:
     version = store.propose(draft)
-    with pytest.raises(ConflictError, match="10 thresholds are not confirmed"):
+    with pytest.raises(ConflictError, match="11 thresholds are not confirmed"):
         cast.sign(store, version, "dpo")
 
 
@@ -150,7 +150,7 @@ def test_it_covers_what_it_names(store: DpiaStore, cast: Cast, ready: Dpia) -> N
         cast.sign(store, version, role)
     assert store.active("mgus").id == version.id
     for dataset, action in (("mds", None), ("mgus", "syn:link")):
-        with pytest.raises(DeniedError, match="GDPR Art. 35"):
+        with pytest.raises(DeniedError, match="GDPR Art"):
             store.active(dataset, action)
 
 

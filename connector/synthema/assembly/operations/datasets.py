@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from synthema.assembly.operations.registry import Input, Nothing, operation
-from synthema.datasets import Codebook, DatasetMetadata, DatasetVersion, dictionary, inspect_source
-from synthema.datasets.codebook import read_codebook
+from synthema.datasets import Codebook, DatasetMetadata, DatasetVersion, dictionary, read_codebook, read_source
 from synthema.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def add_dataset(connector: Connector, given: AddDataset) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=connector.settings.home) as folder:
         path = Path(folder) / Path(given.file).name
         path.write_text(given.table, encoding="utf-8")
-        keys = [str(key) for key in inspect_source(path, codebook).table[codebook.patient_key].to_list()]
+        keys = [str(key) for key in read_source(path, codebook)[codebook.patient_key].to_list()]
         version = connector.datasets.add(path, codebook, given.title, metadata, name=given.name)
     connector.consents.enrol(version.name, version.id, keys)
     return dataset_json(version)

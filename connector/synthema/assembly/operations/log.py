@@ -60,8 +60,7 @@ def prove_entry(connector: Connector, given: OneEntry) -> dict[str, Any]:
 @operation("log/export")
 def export_log(connector: Connector, given: Nothing) -> dict[str, Any]:
     """The whole log as N-Quads."""
-    lines = export_nquads(connector.log)
-    return {"nquads": lines if isinstance(lines, str) else b"".join(lines).decode()}
+    return {"nquads": b"".join(export_nquads(connector.log)).decode()}
 
 
 class Question(Input):

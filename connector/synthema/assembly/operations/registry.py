@@ -68,4 +68,6 @@ def find_operation(name: str) -> Operation:
     try:
         return OPERATIONS[name]
     except KeyError:
-        raise NotFoundError(f"there is no operation '{name}'", fix="see the management interface's description") from None
+        raise NotFoundError(
+            f"there is no operation '{name}'", fix="see the management interface's description"
+        ) from None

@@ -48,8 +48,7 @@ def show_study(connector: Connector, given: OneStudy) -> dict[str, Any]:
 def list_studies(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
     """All studies, newest first."""
     return [
-        {"id": s.id, "title": s.title, "state": str(s.state), "reason": s.reason}
-        for s in connector.conductor.studies()
+        {"id": s.id, "title": s.title, "state": str(s.state), "reason": s.reason} for s in connector.conductor.studies()
     ]
 
 

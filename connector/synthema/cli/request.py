@@ -1,0 +1,108 @@
+"""``synthema request`` and ``synthema artefact``: asking for a run, and taking what was released."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthema.cli.client import call
+from synthema.cli.files import read_yaml, write_new
+from synthema.cli.options import HERE, HomeOption, OutputOption
+from synthema.cli.output import Format, FormatOption, answer, say, show_table, working
+from synthema.errors import DeniedError, IntegrityError
+
+app = typer.Typer(help="Requests: ask for a run on a site's data, and see what was decided.")
+artefact = typer.Typer(help="Artefacts: the files that runs released.")
+
+
+@app.command("submit")
+def submit(
+    file: Annotated[Path, typer.Argument(help="The run request as YAML.", metavar="FILE.yaml")],
+    *,
+    decide_only: Annotated[bool, typer.Option("--decide-only", help="Get the decision, but do not run yet.")] = False,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Ask for a run: it is decided, run, measured and released or withheld; exits 3 on deny, 6 when withheld.
+
+    Example: synthema request submit request.yaml --home clinic
+    """
+    value = {"request": read_yaml(file), "execute": not decide_only}
+    with working("Deciding, and running what is permitted …"):
+        result = call(home, "request/submit", value)
+    answer(result, output, _show_result)
+    if result["effect"] != "permit":
+        raise typer.Exit(DeniedError.exit_status)
+    if not result.get("verdict", {"released": True})["released"]:
+        raise typer.Exit(IntegrityError.exit_status)
+
+
+def _show_result(result: dict[str, Any]) -> None:
+    say(*result["sentences"], f"Run: {result['run']}")
+    verdict = result.get("verdict")
+    if verdict is None:
+        return
+    say("", *verdict["sentences"])
+    say("Released:" if verdict["released"] else "Withheld: the output stays inside and is deleted.")
+    say(*(f"  {file['name']}  {file['digest']}" for file in verdict["artefacts"]))
+
+
+@app.command("list")
+def list_requests(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """List the latest requests with where they stand, the newest first.
+
+    Example: synthema request list --home clinic
+    """
+
+    def show(runs: list[dict[str, Any]]) -> None:
+        rows = ((r["run"], r["state"], r["action"], r["dataset"], r["epsilon"], r["created"]) for r in runs)
+        show_table(("Run", "State", "Action", "Dataset", "ε", "Asked"), rows, empty="Nothing was asked for yet.")
+
+    answer(call(home, "request/list"), output, show)
+
+
+@app.command("show")
+def show_request(
+    run: Annotated[str, typer.Argument(help="Identifier of the run.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show one request: its state, why it was decided so, and its files.
+
+    Example: synthema request show run-… --home clinic
+    """
+    answer(call(home, "request/show", {"run": run}), output, _show_run)
+
+
+def _show_run(run: dict[str, Any]) -> None:
+    say(f"{run['run']} is {run['state']}{': ' + run['reason'] if run['reason'] else ''}")
+    say(f"{run['requester']} asked to {run['action']} on {run['dataset']} for {run['purpose']}.")
+    decision = run["decision"] or {}
+    say(*(reason["explanation"] for reason in decision.get("reasons", [])))
+    changes = [f"  {change['sentence']}" for change in decision.get("changes", [])]
+    say(*(["What would permit it:", *changes] if changes else []))
+    say(*(f"  {file['state']}: {file['name']}  {file['digest']}" for file in run["artefacts"]))
+
+
+@artefact.command("save")
+def save(
+    digest: Annotated[str, typer.Argument(help="Digest of the file, sha256:…")],
+    file: OutputOption,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Save a released file; its bytes are checked against the digest.
+
+    Example: synthema artefact save sha256:… -o synthetic.parquet --home clinic
+    """
+    from synthema.canonical import digest_bytes
+
+    found = call(home, "artefact/fetch", {"digest": digest})
+    content = base64.b64decode(found.pop("content"))
+    if digest_bytes(content) != digest:
+        raise IntegrityError("the bytes are not those of the digest", fix="run: synthema log verify")
+    write_new(file, content)
+    answer(found | {"file": str(file)}, output, lambda value: say(f"{file}: {value['bytes']} bytes, as released."))

@@ -1,0 +1,165 @@
+"""``synthema study``: federated studies that a hub conducts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from synthema.cli.client import call, call_served
+from synthema.cli.files import codebook_text
+from synthema.cli.options import HERE, HomeOption
+from synthema.cli.output import Format, FormatOption, answer, progress, say, show_table, working
+
+app = typer.Typer(help="Studies between sites: check, run, follow.")
+
+STATUS_OF = {"released": 0, "refused": 3, "stopped": 6, "failed": 6}
+"""Final state of a study → exit status."""
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+StudyArgument = Annotated[Path, typer.Argument(help="What the researcher decided.", metavar="STUDY.yaml")]
+CodebookOption = Annotated[
+    str | None,
+    typer.Option(
+        "--codebook",
+        help="A dictionary's name or a codebook's path, instead of the one the study names.",
+        metavar="NAME|FILE",
+        show_default=False,
+    ),
+]
+
+
+@app.command("check")
+def check(study: StudyArgument, codebook: CodebookOption = None, output: FormatOption = Format.TEXT) -> None:
+    """Check a study file and its codebook, without any connector.
+
+    Example: synthema study check study.yaml
+    """
+    form, book = _read(study, codebook)
+    from synthema.datasets.codebook import dictionary, read_codebook
+
+    known = read_codebook(book, form["codebook"]) if "\n" in book else dictionary(book)
+    for field in form["fields"]:
+        known.variable(field)
+    found = {"title": form["title"], "sites": len(form["sites"]), "codebook": known.id, "fields": form["fields"]}
+    answer(
+        found,
+        output,
+        lambda value: say(
+            f"{value['title']}: {value['sites']} sites, {len(value['fields'])} variables of {value['codebook']}. "
+            "The file is complete."
+        ),
+    )
+
+
+@app.command("run")
+def run(
+    study: StudyArgument,
+    *,
+    codebook: CodebookOption = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the study to its end.")] = True,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Begin a study at a running hub and follow it; exits 0 when released, 3 when refused, 6 when stopped or failed.
+
+    Example: synthema study run study.yaml --home hub
+    """
+    form, book = _read(study, codebook)
+    started = call_served(home, "study/start", {"study": form, "codebook": book})
+    if not wait:
+        answer(
+            started,
+            output,
+            lambda value: say(f"{value['study']} has begun. Follow it with: synthema study show {value['study']}"),
+        )
+        return
+    with working(f"{form['title']} …") as tell:
+        ended = follow(home, started["study"], tell)
+    answer(ended, output, _show)
+    raise typer.Exit(STATUS_OF[ended["state"]])
+
+
+def follow(home: Path, study: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Look at a study until it has ended, telling a terminal each step; returns it as it ended."""
+    told = 0
+    while True:
+        seen: dict[str, Any] = call_served(home, "study/show", {"study": study})
+        for event in seen["events"][told:]:
+            if progress.is_terminal:
+                progress.print(_event(event), markup=False)
+        told = len(seen["events"])
+        if seen["state"] in STATUS_OF:
+            return seen
+        tell(f"{seen['title']}: {seen['state']} …")
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+@app.command("show")
+def show(
+    study: Annotated[str, typer.Argument(help="Identifier of the study.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show a study: its state, its story and its result.
+
+    Example: synthema study show study-… --home hub
+    """
+    answer(call(home, "study/show", {"study": study}), output, _show)
+
+
+@app.command("rounds")
+def rounds(
+    study: Annotated[str, typer.Argument(help="Identifier of the study.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """List the opened rounds of a study: who took part, at what privacy cost.
+
+    Example: synthema study rounds study-… --home hub
+    """
+
+    def text(opened: list[dict[str, Any]]) -> None:
+        rows = ((r["round"], len(r["survivors"]), len(r["dropped"]), r["rho"], r["sigma"]) for r in opened)
+        show_table(("Round", "Sites", "Dropped", "ρ", "σ"), rows, empty="No round is open yet.")
+
+    answer(call(home, "study/rounds", {"study": study}), output, text)
+
+
+@app.command("list")
+def list_studies(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """List the studies of a hub, the newest first.
+
+    Example: synthema study list --home hub
+    """
+
+    def text(studies: list[dict[str, Any]]) -> None:
+        rows = ((s["id"], s["title"], s["state"], s["reason"]) for s in studies)
+        show_table(("Study", "Title", "State", "Reason"), rows, empty="There is no study yet: synthema study run")
+
+    answer(call(home, "study/list"), output, text)
+
+
+def _read(study: Path, codebook: str | None) -> tuple[dict[str, Any], str]:
+    """The study as JSON, and its codebook as an operation takes it."""
+    from synthema.federation.form import load_study
+
+    form = load_study(study)
+    book = codebook_text(codebook) if codebook is not None else codebook_text(form.codebook, beside=study.parent)
+    return form.model_dump(mode="json"), book
+
+
+def _show(study: dict[str, Any]) -> None:
+    say(f"{study['title']} ({study['id']}) is {study['state']}{': ' + study['reason'] if study['reason'] else '.'}")
+    say(*(f"  {_event(event)}" for event in study["events"]))
+    result = study["result"] or {}
+    say(*(f"{key}: {result[key]}" for key in ("certificate", "package") if isinstance(result.get(key), str)))
+
+
+def _event(event: dict[str, Any]) -> str:
+    place = f" {event['site']}:" if "site" in event else ""
+    return f"{event['at'][11:19]}{place} {event['text']}"
