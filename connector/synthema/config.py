@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     tolerated_colluders: int = Field(
         default=1, ge=0, description="sites that may pool what they know against another; raises each site's noise"
     )
+    answer_seconds: float = Field(
+        default=120.0, gt=0, description="how long a hub waits for a site at one step of a round, in seconds"
+    )
     limits: Limits = Limits()
     accepts: Accepts = Accepts()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,6 +32,8 @@ from synthema.policy.wellformed import OPERATORS
 from synthema.vocabulary import Datatype, expand, load_vocabulary
 
 VOCABULARY = load_vocabulary()
+EFFORT = int(os.environ.get("SYNTHEMA_EFFORT", "1"))
+"""How many times the usual number of examples; for long runs."""
 AT = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 TARGETS = ("https://site.example/id/dataset/a", "https://site.example/id/dataset/b")
 PARTIES = ("did:web:hub.example", "did:web:lab.example")
@@ -69,28 +73,49 @@ def plain(operand: str) -> st.SearchStrategy[Any]:
     return terms(operand) if _BY_IRI[operand] in TERMS else SIMPLE[_BY_IRI[operand]]
 
 
+# Strategies are made once: making them anew in each draw takes most of the time.
+_PLAIN = {operand: plain(operand) for operand in OPERANDS}
+_SEVERAL = {operand: st.lists(_PLAIN[operand], min_size=1, max_size=3, unique=True).map(tuple) for operand in OPERANDS}
+_OPERAND = st.sampled_from(OPERANDS)
+_OPERATOR = {operand: st.sampled_from(sorted(OPERATORS[VOCABULARY.operands[operand].datatype])) for operand in OPERANDS}
+_JOINED = {
+    parent: st.sampled_from([j for j in ("and", "or", "xone") if j != parent or j == "xone"])
+    for parent in ("", "and", "or", "xone")
+}
+_COIN = st.booleans()
+_ONE_IN_THREE = st.sampled_from([False, False, True])
+
+
 @st.composite
 def constraints(draw: st.DrawFn) -> Constraint:
-    operand = draw(st.sampled_from(OPERANDS))
-    datatype = VOCABULARY.operands[operand].datatype
-    operator = draw(st.sampled_from(sorted(OPERATORS[datatype])))
+    operand = draw(_OPERAND)
+    operator = draw(_OPERATOR[operand])
     if operator in _SETS:
-        right = tuple(draw(st.lists(plain(operand), min_size=1, max_size=3, unique=True)))
-    elif datatype is Datatype.NUMBER and draw(st.booleans()):
+        right = draw(_SEVERAL[operand])
+    elif VOCABULARY.operands[operand].datatype is Datatype.NUMBER and draw(_COIN):
         names = [expand("syn:epsilonRequested"), expand("syn:epsilonRemaining")]
         right = OperandReference(names[1 - names.index(operand)])
     else:
-        right = draw(plain(operand))
+        right = draw(_PLAIN[operand])
     return Constraint(operand, operator, right)
 
 
 @st.composite
 def conditions(draw: st.DrawFn, depth: int = 0, parent: str = "") -> Constraint | Combination:
-    if depth == 2 or draw(st.integers(0, 2)) > 0:
-        return draw(constraints())
-    joined = draw(st.sampled_from([j for j in ("and", "or", "xone") if j != parent or j == "xone"]))
-    parts = draw(st.lists(conditions(depth=depth + 1, parent=joined), min_size=2, max_size=3))
-    return Combination(joined, tuple(parts))
+    if depth == 2 or not draw(_ONE_IN_THREE):
+        return draw(_CONSTRAINT)
+    joined = draw(_JOINED[parent])
+    count = 3 if draw(_ONE_IN_THREE) else 2
+    return Combination(joined, tuple(draw(_conditions(depth + 1, joined)) for _ in range(count)))
+
+
+@cache
+def _conditions(depth: int, parent: str) -> st.SearchStrategy[Constraint | Combination]:
+    return conditions(depth, parent)
+
+
+_CONSTRAINT = constraints()
+_MAYBE_CONDITION = st.none() | conditions()
 
 
 LAW = (
@@ -100,62 +125,93 @@ LAW = (
 TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=12)
 
 
+_LAWS = st.lists(st.sampled_from(LAW), max_size=2, unique=True).map(tuple)
+_TARGETS = st.lists(st.sampled_from([ANY_DATASET, *TARGETS]), min_size=1, max_size=2, unique=True).map(tuple)
+_MAYBE_TARGETS = st.just(()) | _TARGETS
+_MAYBE_PARTIES = st.lists(st.sampled_from(PARTIES), max_size=1).map(tuple)
+_ACTIONS = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=2, unique=True).map(tuple)
+_TIMING = st.sampled_from(Timing)
+_EVENT = st.sampled_from(Event)
+_DUTY = st.sampled_from(DUTIES)
+_DEADLINE = st.none() | st.sampled_from(DEADLINES)
+_MAYBE_TEXT = st.none() | TEXT
+_SENTENCE = st.just("") | TEXT
+_UP_TO = {n: st.integers(0, n) for n in range(15)}
+_FROM = st.sampled_from([None, AT - timedelta(days=1), AT])
+_TO = st.sampled_from([None, AT + timedelta(days=1)])
+_VERSION = st.sampled_from(["1", "2.0", "2026-11"])
+_DECIDED = st.lists(_OPERAND, max_size=2, unique=True)
+_LAYER = st.sampled_from(Layer)
+
+
 @st.composite
 def duties(draw: st.DrawFn) -> Duty:
-    timing = draw(st.sampled_from(Timing))
-    within = None if timing is Timing.PRE else draw(st.none() | st.sampled_from(DEADLINES))
-    after = Event.DECISION if within is None else draw(st.sampled_from(Event))
-    return Duty(draw(st.sampled_from(DUTIES)), timing, within, after, draw(st.none() | TEXT))
+    timing = draw(_TIMING)
+    within = None if timing is Timing.PRE else draw(_DEADLINE)
+    after = Event.DECISION if within is None else draw(_EVENT)
+    return Duty(draw(_DUTY), timing, within, after, draw(_MAYBE_TEXT))
+
+
+_A_DUTY = duties()
 
 
 @st.composite
 def rules(draw: st.DrawFn, rule_id: str, kinds: tuple[Kind, ...] = tuple(Kind)) -> Rule:
-    kind = draw(st.sampled_from(kinds))
-    how_many = (1, 1) if kind is Kind.OBLIGATION else (0, 0) if kind is Kind.PROHIBITION else (0, 2)
+    kind = kinds[draw(_UP_TO[len(kinds) - 1])]
+    count = 1 if kind is Kind.OBLIGATION else 0 if kind is Kind.PROHIBITION else draw(_UP_TO[2])
     return Rule(
         id=rule_id,
         kind=kind,
-        actions=tuple(draw(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=2, unique=True))),
-        when=draw(st.none() | conditions()),
-        unless=draw(st.none() | conditions()) if kind is Kind.PROHIBITION else None,
-        targets=tuple(draw(st.lists(st.sampled_from([ANY_DATASET, *TARGETS]), max_size=2, unique=True))),
-        assignees=tuple(draw(st.lists(st.sampled_from(PARTIES), max_size=1))),
-        duties=tuple(draw(st.lists(duties(), min_size=how_many[0], max_size=how_many[1]))),
-        law=tuple(draw(st.lists(st.sampled_from(LAW), max_size=2, unique=True))),
-        sentence=draw(st.just("") | TEXT),
+        actions=draw(_ACTIONS),
+        when=draw(_MAYBE_CONDITION),
+        unless=draw(_MAYBE_CONDITION) if kind is Kind.PROHIBITION else None,
+        targets=draw(_MAYBE_TARGETS),
+        assignees=draw(_MAYBE_PARTIES),
+        duties=tuple(draw(_A_DUTY) for _ in range(count)),
+        law=draw(_LAWS),
+        sentence=draw(_SENTENCE),
     )
+
+
+_rules = cache(rules)
 
 
 @st.composite
 def policies(draw: st.DrawFn, layer: Layer, number: int = 0, kinds: tuple[Kind, ...] = tuple(Kind)) -> Policy:
     iri = f"https://site.example/id/policy/{layer}-{number}"
     # In the order of kinds in which the form groups rules.
-    found = [draw(rules(f"{iri}#r{n}", kinds)) for n in range(draw(st.integers(1, 3)))]
+    found = [draw(_rules(f"{iri}#r{n}", kinds)) for n in range(1 + draw(_UP_TO[2]))]
     found.sort(key=lambda rule: list(Kind).index(rule.kind))
-    decided = draw(st.lists(st.sampled_from(OPERANDS), max_size=2, unique=True))
     return Policy(
         id=iri,
         layer=layer,
-        version=draw(st.sampled_from(["1", "2.0", "2026-11"])),
+        version=draw(_VERSION),
         title=draw(TEXT),
         rules=tuple(found),
-        targets=tuple(draw(st.lists(st.sampled_from([ANY_DATASET, *TARGETS]), min_size=1, max_size=2, unique=True))),
+        targets=draw(_TARGETS),
         assigner=draw(st.none() | st.sampled_from(PARTIES)),
-        assignees=tuple(draw(st.lists(st.sampled_from(PARTIES), max_size=1))),
-        law=tuple(draw(st.lists(st.sampled_from(LAW), max_size=2, unique=True))),
-        effective_from=draw(st.none() | st.just(AT - timedelta(days=1)) | st.just(AT)),
-        effective_to=draw(st.none() | st.just(AT + timedelta(days=1))),
-        site_decisions=tuple(SiteDecision(operand, draw(TEXT)) for operand in decided),
+        assignees=draw(_MAYBE_PARTIES),
+        law=draw(_LAWS),
+        effective_from=draw(_FROM),
+        effective_to=draw(_TO),
+        site_decisions=tuple(SiteDecision(operand, draw(TEXT)) for operand in draw(_DECIDED)),
     )
+
+
+_policies = cache(policies)
 
 
 @st.composite
 def lenient_policies(draw: st.DrawFn, layer: Layer) -> Policy:
     """A policy that often permits, so that both outcomes are met."""
-    policy = draw(policies(layer, 9, (Kind.PERMISSION,)))
-    when = draw(st.none() | constraints())
-    open_rule = Rule(f"{policy.id}#open", Kind.PERMISSION, (expand("odrl:use"),), when, None, (ANY_DATASET,))
-    return Policy(policy.id, layer, "1", "open", (*policy.rules, open_rule), (ANY_DATASET,))
+    iri = f"https://site.example/id/policy/{layer}-9"
+    when = draw(_CONSTRAINT) if draw(_COIN) else None
+    open_rule = Rule(f"{iri}#open", Kind.PERMISSION, (expand("odrl:use"),), when, None, (ANY_DATASET,))
+    other = draw(_rules(f"{iri}#r", (Kind.PERMISSION,)))
+    return Policy(iri, layer, "1", "open", (other, open_rule), (ANY_DATASET,))
+
+
+_lenient_policies = cache(lenient_policies)
 
 
 LAW_PACK = Policy(
@@ -169,48 +225,53 @@ LAW_PACK = Policy(
 
 @st.composite
 def policy_sets(draw: st.DrawFn) -> list[Policy]:
-    found = [LAW_PACK] if draw(st.integers(0, 9)) else []
-    layers = [layer for layer in (Layer.SITE, Layer.DATASET, Layer.AGREEMENT) if draw(st.integers(0, 14))]
-    found += [draw(lenient_policies(layer)) for layer in layers]
-    found += [draw(policies(draw(st.sampled_from(Layer)), number)) for number in range(draw(st.integers(0, 2)))]
+    found = [LAW_PACK] if draw(_UP_TO[9]) else []
+    layers = [layer for layer in (Layer.SITE, Layer.DATASET, Layer.AGREEMENT) if draw(_UP_TO[14])]
+    found += [draw(_lenient_policies(layer)) for layer in layers]
+    found += [draw(_policies(draw(_LAYER), number)) for number in range(draw(_UP_TO[2]))]
     unique = {policy.id: policy for policy in found}
-    return draw(st.permutations(list(unique.values())))
+    return list(unique.values()) if draw(_COIN) else list(reversed(unique.values()))
+
+
+_WRONG = st.sampled_from(["urn:unknown", True, 3, 3.5, float("nan"), timedelta(1), AT, ("x",), ()])
+_MANY = {operand: st.lists(_PLAIN[operand], max_size=3).map(tuple) for operand in OPERANDS}
+_EVIDENCE = st.sampled_from([None, "urn:evidence"])
+_UNIT = st.sampled_from([None] * 9 + ["patients"])
 
 
 @st.composite
 def facts(draw: st.DrawFn, operand: str) -> Fact:
     """Mostly a right value; sometimes several, of another type, unknown, or in another unit."""
-    datatype = VOCABULARY.operands[operand].datatype
-    good = plain(operand)
-    several = st.lists(plain(operand), max_size=3).map(tuple) if datatype in (Datatype.TERM, Datatype.TEXT) else good
-    wrong = st.sampled_from(["urn:unknown", True, 3, 3.5, float("nan"), timedelta(1), AT, ("x",), ()])
-    value = draw(st.one_of(good, good, good, several, wrong))
-    return Fact(value, draw(st.none() | st.just("urn:evidence")), draw(st.sampled_from([None] * 9 + ["patients"])))
+    chance = draw(_UP_TO[9])
+    textual = VOCABULARY.operands[operand].datatype in (Datatype.TERM, Datatype.TEXT)
+    source = _WRONG if chance == 9 else _MANY[operand] if chance > 6 and textual else _PLAIN[operand]
+    return Fact(draw(source), draw(_EVIDENCE), draw(_UNIT))
+
+
+_facts = cache(facts)
+_STATED = tuple(operand for operand in OPERANDS if operand != expand("odrl:dateTime"))
+_DONE = st.lists(
+    st.builds(
+        Fulfilment,
+        _DUTY,
+        st.sampled_from([AT - timedelta(days=1), AT, AT + timedelta(seconds=1)]),
+        st.just(PARTIES[0]),
+        _EVIDENCE,
+        st.none(),
+        st.sampled_from(["fulfilled"] * 9 + ["violated"]),
+    ),
+    max_size=3,
+).map(tuple)
+_ACTION = st.sampled_from([*ACTIONS, *ACTIONS, "urn:no-action"])
+_TARGET, _PARTY = st.sampled_from(TARGETS), st.sampled_from(PARTIES)
+_TIME = st.sampled_from([Fact(AT), Fact(AT + timedelta(days=1))])
 
 
 @st.composite
 def requests(draw: st.DrawFn) -> AccessRequest:
-    chosen = draw(st.sets(st.sampled_from([o for o in OPERANDS if o != expand("odrl:dateTime")]), min_size=4))
-    known = {operand: draw(facts(operand)) for operand in sorted(chosen)}
-    if draw(st.integers(0, 9)) == 0:
-        known[expand("odrl:dateTime")] = draw(st.sampled_from([Fact(AT), Fact(AT + timedelta(days=1))]))
-    if draw(st.integers(0, 19)) == 0:
+    known = {operand: draw(_facts(operand)) for operand in _STATED if draw(_UP_TO[9]) != 9}
+    if draw(_UP_TO[9]) == 9:
+        known[expand("odrl:dateTime")] = draw(_TIME)
+    if draw(_UP_TO[14]) == 14:
         known["urn:operand"] = Fact(1)
-    done = st.builds(
-        Fulfilment,
-        st.sampled_from(DUTIES),
-        st.sampled_from([AT - timedelta(days=1), AT, AT + timedelta(seconds=1)]),
-        st.just(PARTIES[0]),
-        st.none() | st.just("urn:evidence"),
-        st.none(),
-        st.sampled_from(["fulfilled"] * 9 + ["violated"]),
-    )
-    return AccessRequest(
-        "request",
-        draw(st.sampled_from([*ACTIONS, *ACTIONS, "urn:no-action"])),
-        draw(st.sampled_from(TARGETS)),
-        draw(st.sampled_from(PARTIES)),
-        AT,
-        known,
-        tuple(draw(st.lists(done, max_size=3))),
-    )
+    return AccessRequest("request", draw(_ACTION), draw(_TARGET), draw(_PARTY), AT, known, draw(_DONE))

@@ -31,7 +31,8 @@ ANY = "https://w3id.org/synthema/ns#anyDataset"
 def evaluate(policies: list[Policy], request: AccessRequest, vocabulary: Vocabulary, standing: dict[str, Fact]) -> str:
     """The effect of policies on a request."""
     world = {**request.facts, **standing, DATE_TIME: Fact(request.at)}
-    contradicted = any(not _same(fact, world[operand]) for operand, fact in request.facts.items())
+    settled = [operand for operand in (*standing, DATE_TIME) if operand in request.facts]
+    contradicted = any(not _same(request.facts[operand], world[operand]) for operand in settled)
     unknown = any(operand not in vocabulary.operands for operand in request.facts)
     violated = any(done.state == "violated" for done in request.fulfilled)
     if contradicted or unknown or violated or request.action not in vocabulary.actions.terms:

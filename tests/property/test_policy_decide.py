@@ -20,15 +20,16 @@ from tests.property import policy_strategies as some
 from tests.property.reference_evaluator import evaluate
 
 V = some.VOCABULARY
+EFFORT = some.EFFORT
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests())
 def test_the_decision_is_the_one_of_the_reference_evaluator(policies: list[Policy], request: AccessRequest) -> None:
     assert decide(compile_policies(policies, V), request).effect == evaluate(policies, request, V, {})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests(), st.data())
 def test_adding_a_prohibition_never_permits_more(
     policies: list[Policy], request: AccessRequest, data: st.DataObject
@@ -40,7 +41,7 @@ def test_adding_a_prohibition_never_permits_more(
         assert not (before.effect == "deny" and after.effect == "permit")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests(), st.data())
 def test_adding_a_permission_never_denies_more(
     policies: list[Policy], request: AccessRequest, data: st.DataObject
@@ -51,7 +52,7 @@ def test_adding_a_permission_never_denies_more(
     assert not (before.effect == "permit" and after.effect == "deny")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests(), st.data())
 def test_a_prohibition_that_counts_denies_in_every_layer(
     policies: list[Policy], request: AccessRequest, data: st.DataObject
@@ -64,7 +65,7 @@ def test_a_prohibition_that_counts_denies_in_every_layer(
                 assert decide(compiled, request).effect == "deny"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests(), st.data())
 def test_leaving_out_a_fact_that_matters_never_permits(
     policies: list[Policy], request: AccessRequest, data: st.DataObject
@@ -91,7 +92,7 @@ def test_leaving_out_a_fact_that_matters_never_permits(
         assert after.effect == "deny" or dropped not in used
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests(), st.randoms(use_true_random=False))
 def test_order_means_nothing(policies: list[Policy], request: AccessRequest, source: random.Random) -> None:
     first = decide(compile_policies(policies, V), request)
@@ -104,7 +105,7 @@ def test_order_means_nothing(policies: list[Policy], request: AccessRequest, sou
     assert first.request_digest == second.request_digest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests())
 def test_suggested_changes_really_permit_and_none_of_them_is_idle(
     policies: list[Policy], request: AccessRequest
@@ -126,7 +127,7 @@ def test_suggested_changes_really_permit_and_none_of_them_is_idle(
         assert decide(compiled, partial).effect == "deny"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * EFFORT, deadline=None)
 @given(some.policy_sets(), some.requests())
 def test_decisions_are_values_that_replay(policies: list[Policy], request: AccessRequest) -> None:
     compiled = compile_policies(policies, V)
@@ -138,7 +139,7 @@ def test_decisions_are_values_that_replay(policies: list[Policy], request: Acces
     assert read_request(recorded["request"]).action == request.action
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * EFFORT, deadline=None)
 @given(some.requests(), st.text(st.characters(codec="utf-8"), max_size=20))
 def test_the_fast_digest_is_the_canonical_one(request: AccessRequest, text: str) -> None:
     odd = replace(request, id=text)

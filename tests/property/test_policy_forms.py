@@ -18,10 +18,11 @@ from synthema.policy.regions import can_hold, negate
 from tests.property import policy_strategies as some
 
 V = some.VOCABULARY
+EFFORT = some.EFFORT
 any_policy = st.sampled_from(Layer).flatmap(some.policies)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * EFFORT, deadline=None)
 @given(any_policy)
 def test_odrl_comes_back_as_the_same_policy(policy: Policy) -> None:
     value = json.loads(canonical_json(to_odrl(policy)))
@@ -29,13 +30,13 @@ def test_odrl_comes_back_as_the_same_policy(policy: Policy) -> None:
     assert policy_digest(from_odrl(value, V)) == policy_digest(policy)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * EFFORT, deadline=None)
 @given(any_policy)
 def test_the_written_form_is_read_as_the_same_policy(policy: Policy) -> None:
     assert parse_policy(write_form(policy, V), V) == policy
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * EFFORT, deadline=None)
 @given(any_policy)
 def test_rdf_has_no_blank_nodes_and_turtle_says_what_nquads_say(policy: Policy) -> None:
     nquads, graph = to_nquads(policy), pyoxigraph.NamedNode(policy.id)
@@ -46,7 +47,7 @@ def test_rdf_has_no_blank_nodes_and_turtle_says_what_nquads_say(policy: Policy) 
     assert all(q.graph_name == graph for q in pyoxigraph.parse(nquads, format=pyoxigraph.RdfFormat.N_QUADS))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50 * EFFORT, deadline=None)
 @given(any_policy, any_policy)
 def test_everything_can_be_explained_analysed_and_compared(first: Policy, second: Policy) -> None:
     assert len(explain_policy(first, V)) >= 3
@@ -54,7 +55,7 @@ def test_everything_can_be_explained_analysed_and_compared(first: Policy, second
     assert semantic_diff(first, first, V) == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * EFFORT, deadline=None)
 @given(some.conditions(), st.data())
 def test_a_condition_that_can_never_hold_holds_for_no_request(condition: Condition, data: st.DataObject) -> None:
     if can_hold(condition, V):
@@ -65,7 +66,7 @@ def test_a_condition_that_can_never_hold_holds_for_no_request(condition: Conditi
     assert tree.evaluate({**single, some.expand("odrl:dateTime"): Fact(request.at)}) is not True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80 * EFFORT, deadline=None)
 @given(some.conditions(), some.requests())
 def test_a_negated_condition_is_true_exactly_where_the_condition_is_false(
     condition: Condition, request: AccessRequest

@@ -241,7 +241,11 @@ class Conductor:
             site: self._verified(found["credential"], candidate).statement for site, found in evidence.items()
         }
         series = {site: found["series"] for site, found in evidence.items()}
-        failures = [f"{s}: {text}" for s, statement in statements.items() for text in statement.gates.failures]
+        failures = [
+            f"{self._peers.peer(site).name}: {text}"
+            for site, statement in statements.items()
+            for text in statement.gates.failures
+        ]
         if failures or set(statements) != set(plan.dids):
             self._end(plan.id, ConductState.STOPPED, "; ".join(failures) or "evidence is missing", {"series": series})
             return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from synthema.assembly.conductor import Conductor
+from synthema.assembly.housekeeping import Housekeeping
 from synthema.assembly.participation import Participation
 from synthema.assembly.setup import KEYS, PASSPHRASE
 from synthema.assembly.shelf import Shelf
@@ -22,7 +24,7 @@ from synthema.federation import Coordinator
 from synthema.identity import DidResolver, FileSigner, People, did_document, read_passphrase_file
 from synthema.permits import PermitStore
 from synthema.policy import PolicyStore
-from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog
+from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog, Witness, log_name
 from synthema.provenance.accounts import PeopleLog
 from synthema.runs.facts import FactFinder
 from synthema.runs.governor import Governor, Rooms
@@ -62,6 +64,8 @@ class Connector:
     participation: Participation
     conductor: Conductor
     trust: Trust
+    witness: Witness
+    housekeeping: Housekeeping
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -91,19 +95,23 @@ class Connector:
         shelf = Shelf(rooms, governor)
         dataspace = Dataspace(settings, database, log, peers, clock, Ports(shelf, shelf, shelf))
         coordinator = Coordinator(
-            database, log, signer, resolver, clock, settings.did, folder=settings.home / "received"
-        )
+            database, log, signer, resolver, clock, settings.did, answer_seconds=settings.answer_seconds,
+            folder=settings.home / "received",
+        )  # fmt: skip
         trust = Trust(settings, database, log, signer, resolver, peers, clock)
         participation = Participation(governor, peers, resolver, trust)
         conductor = Conductor(rooms, governor, dataspace, peers, coordinator, trust, shelf)
         index = ProvenanceIndex(log)
+        witness = Witness(database, signer, settings.public_url, clock, _log_keys(settings, resolver))
+        housekeeping = Housekeeping(settings, log, permits, trust, peers, resolver)
         connector = cls(
             settings, clock, database, signer, resolver, log, index, Lineage(index), vocabulary, people, policies,
             consents, dpias, permits, budget, datasets, plugins, sandbox, governor, peers, shelf, dataspace,
-            coordinator, participation, conductor, trust,
+            coordinator, participation, conductor, trust, witness, housekeeping,
         )  # fmt: skip
         connector._settle_after_restart()
         dataspace.start()
+        housekeeping.start()
         return connector
 
     def did_document(self) -> dict[str, object]:
@@ -112,6 +120,7 @@ class Connector:
 
     def close(self) -> None:
         """Finish what is being written and stop."""
+        self.housekeeping.stop()
         self.conductor.close()
         self.participation.close()
         self.dataspace.stop()
@@ -144,3 +153,13 @@ def _resolver(settings: Settings, signer: FileSigner, clock: Clock) -> DidResolv
         return fetch_did_document(url, allow_http=local)
 
     return DidResolver(fetch, trusted, clock)
+
+
+def _log_keys(settings: Settings, resolver: DidResolver) -> Callable[[str], bytes | None]:
+    """Finds the key of a registered peer's log by the log's origin line; None for any other log."""
+    dids = {log_name(peer.url): peer.did for peer in settings.peers}
+
+    def key_of(origin: str) -> bytes | None:
+        return resolver.verification_key(f"{dids[origin]}#log") if origin in dids else None
+
+    return key_of

@@ -9,7 +9,7 @@ from synthema.runs.model import ComputeKind, OutputClass, RunRequest, Step
 
 
 def member_of(plan: StudyPlan, did: str) -> PlanMember:
-    """This site's place in a plan; raises :class:`DeniedError` where it has none."""
+    """The place of a site in a plan; raises :class:`DeniedError` where it has none."""
     for member in plan.members:
         if member.did == did:
             return member

@@ -21,7 +21,7 @@ from synthema.cli.options import (
 from synthema.cli.output import Format, FormatOption, answer, note, say, short, show_table
 from synthema.errors import InputError, NotFoundError
 
-app = typer.Typer(help="Impact assessments (GDPR Art. 35): propose, sign, list.")
+app = typer.Typer(help="Impact assessments that the connector carries out: propose, sign, list.")
 
 
 @app.command("propose")

@@ -46,7 +46,7 @@ def _remember(context: typer.Context, value: Format) -> Format:
 
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", callback=_remember, help="text for people, json for machines")
+    Format, typer.Option("--format", callback=_remember, help="Text for people, json for machines.")
 ]
 
 
@@ -85,7 +85,8 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     if not table.row_count:
         say(empty)
         return
-    screen.print(table, soft_wrap=False, width=None if screen.is_terminal else _WIDTH_WITHOUT_TERMINAL)
+    target = screen if screen.is_terminal else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+    target.print(table, soft_wrap=False)
 
 
 def plain(cell: Any) -> str:

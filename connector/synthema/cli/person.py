@@ -62,5 +62,5 @@ def list_people(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> 
 
 
 def _show(people: list[dict[str, Any]]) -> None:
-    rows = ((person["person"], ", ".join(person["roles"]), person.get("registered")) for person in people)
-    show_table(("Account", "Roles", "Since"), rows, empty="Nobody is registered yet: synthema person new")
+    rows = ((person["person"], ", ".join(person["roles"])) for person in people)
+    show_table(("Account", "Roles"), rows, empty="Nobody is registered yet: synthema person new")

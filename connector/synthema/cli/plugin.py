@@ -173,7 +173,10 @@ def check(
         tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder]
         done = subprocess.run(tests, check=False)  # noqa: S603 - our own interpreter on a file of ours
     if done.returncode:
-        raise PluginError(f"'{name}' does not keep its contract", fix="mend what the tests above name")
+        raise PluginError(
+            f"'{name}' does not keep its contract",
+            fix="mend what the tests above name, or give parameters that suit the simulated table with --set",
+        )
 
 
 def _contract_tests(name: str, kinds: Any, parameters: dict[str, Any]) -> str:
@@ -181,7 +184,7 @@ def _contract_tests(name: str, kinds: Any, parameters: dict[str, Any]) -> str:
     contracts = {
         "anonymiser": "AnonymiserContract",
         "generator": "GeneratorContract",
-        "federated algorithm": "FederatedAlgorithmContract",
+        "federated-algorithm": "FederatedAlgorithmContract",
         "aggregator": "AggregatorContract",
         "evaluator": "EvaluatorContract",
         "analysis": "AnalysisContract",

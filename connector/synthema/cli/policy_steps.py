@@ -1,4 +1,4 @@
-"""``synthema policy`` at a connector: draft, sign, activate, list, show."""
+"""``synthema policy`` at a connector: draft, sign, activate, withdraw, list, show."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("draft", rich_help_panel=_PANEL)(draft)
     app.command("sign", rich_help_panel=_PANEL)(sign)
     app.command("activate", rich_help_panel=_PANEL)(activate)
+    app.command("withdraw", rich_help_panel=_PANEL)(withdraw)
     app.command("list", rich_help_panel=_PANEL)(list_policies)
     app.command("show", rich_help_panel=_PANEL)(show)
 
@@ -48,17 +49,15 @@ def draft(
     """
 
     def text(value: dict[str, Any]) -> None:
-        say(*value["sentences"])
-        say(*(_finding(finding) for finding in value["findings"]))
+        say(*value["sentences"], "")
+        say(*(f"{f['severity']}: {f['sentence']}\n  Acknowledge as: {f['key']}" for f in value["findings"]))
+        say(*(case["sentence"] for case in value["cases"]))
         say(f"Kept as a draft: {value['policy']}, version {value['version']}", f"Digest: {value['digest']}")
-        say("Next, two people, one of them a DPO: synthema policy sign")
+        blocked = "It cannot be signed before what is named above is mended or acknowledged."
+        say(blocked if value["obstacles"] else "Next, two people, one of them a DPO: synthema policy sign")
 
     value = {"text": read_text(file), "file": file.name} | ({"cases": read_text(cases)} if cases else {})
     answer(call(home, "policy/draft", value), output, text)
-
-
-def _finding(finding: Any) -> str:
-    return f"Look at this: {finding['sentence'] if isinstance(finding, dict) else finding}"
 
 
 def sign(
@@ -91,12 +90,7 @@ def sign(
 
 
 def _show_state(value: dict[str, Any]) -> None:
-    say(f"The policy is {value['state']} ({_count(value)} of 2 signatures).")
-
-
-def _count(value: dict[str, Any]) -> int:
-    signatures = value.get("signatures", 0)
-    return signatures if isinstance(signatures, int) else len(signatures)
+    say(f"The policy is {value['state']} ({len(value['signedBy'])} of 2 signatures).")
 
 
 def activate(
@@ -109,10 +103,24 @@ def activate(
     found = _find(home, policy, version)
     if found["state"] != "active":
         raise ConflictError(
-            f"{found['policy']}, version {found['version']}, is {found['state']} with {_count(found)} of 2 signatures",
+            f"version {found['version']} of this policy is {found['state']}, "
+            f"with {len(found['signedBy'])} of 2 signatures",
+            where=found["policy"],
             fix="let two different people sign it, one of them a DPO: synthema policy sign",
         )
     answer(found, output, lambda value: say(f"{value['policy']}, version {value['version']}, is in force."))
+
+
+def withdraw(
+    policy: NameArgument, home: HomeOption = HERE, version: VersionOption = None, output: FormatOption = Format.TEXT
+) -> None:
+    """Take a policy out of force: what it permitted is denied from now on.
+
+    Example: synthema policy withdraw research --home clinic
+    """
+    found = _find(home, policy, version)
+    value = {"policy": found["policy"], "version": found["version"]}
+    answer(call(home, "policy/withdraw", value), output, lambda made: say(f"The policy is {made['state']}."))
 
 
 def list_policies(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
@@ -122,10 +130,9 @@ def list_policies(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -
     """
 
     def text(policies: list[dict[str, Any]]) -> None:
-        rows = ((p["policy"], p["version"], p.get("layer"), p["state"], short(p["digest"])) for p in policies)
-        show_table(
-            ("Policy", "Version", "Layer", "State", "Digest"), rows, empty="There is no policy: synthema policy new"
-        )
+        rows = ((p["policy"], p["version"], p["layer"], p["state"], short(p["digest"])) for p in policies)
+        empty = "There is no policy of this site yet: synthema policy new"
+        show_table(("Policy", "Version", "Layer", "State", "Digest"), rows, empty=empty)
 
     answer(call(home, "policy/list"), output, text)
 

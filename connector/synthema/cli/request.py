@@ -12,7 +12,7 @@ from synthema.cli.client import call
 from synthema.cli.files import read_yaml, write_new
 from synthema.cli.options import HERE, HomeOption, OutputOption
 from synthema.cli.output import Format, FormatOption, answer, say, show_table, working
-from synthema.errors import DeniedError, IntegrityError
+from synthema.errors import DeniedError, InputError, IntegrityError
 
 app = typer.Typer(help="Requests: ask for a run on a site's data, and see what was decided.")
 artefact = typer.Typer(help="Artefacts: the files that runs released.")
@@ -30,7 +30,7 @@ def submit(
 
     Example: synthema request submit request.yaml --home clinic
     """
-    value = {"request": read_yaml(file), "execute": not decide_only}
+    value = {"request": _read(file), "execute": not decide_only}
     with working("Deciding, and running what is permitted …"):
         result = call(home, "request/submit", value)
     answer(result, output, _show_result)
@@ -38,6 +38,22 @@ def submit(
         raise typer.Exit(DeniedError.exit_status)
     if not result.get("verdict", {"released": True})["released"]:
         raise typer.Exit(IntegrityError.exit_status)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The request in a file; raises :class:`InputError` naming the field that is wrong."""
+    from pydantic import ValidationError
+
+    from synthema.runs.model import RunRequest
+
+    value = read_yaml(file)
+    try:
+        RunRequest.model_validate({"requester": "this connector", **value, "id": "given when it is decided"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{field}: {first['msg']}", where=str(file), fix=f"correct '{field}'") from error
+    return value
 
 
 def _show_result(result: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def rounds_table(rounds: Iterable[Mapping[str, Any]]) -> Table:
             )
             for r in rounds
         ),
-        note="σ is the standard deviation of the noise in every count; each hospital adds its own share before masking.",
+        note="σ is the standard deviation of the noise in a count; each hospital adds its share before masking.",
     )
 
 

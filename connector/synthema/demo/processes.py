@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from synthema.config import Peer, Role, Settings, did_web
 from synthema.errors import PeerError
 
 START_SECONDS = 60
+PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,22 @@ class Running:
 
 
 def free_ports(count: int) -> list[int]:
-    """Port numbers that are free now on loopback."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Port numbers that are free now on loopback.
+
+    They lie below the range from which systems give ports to outgoing
+    connections, so that none is taken before its connector has started.
+    """
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as each:
+            try:
+                each.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise PeerError("there are no free ports on this machine", fix="end what occupies them")
 
 
 def prepare(actors: list[Actor], folder: Path) -> dict[str, Settings]:
@@ -85,43 +94,47 @@ def running(actors: list[Actor], settings: dict[str, Settings]) -> Iterator[dict
     started: dict[str, Running] = {}
     try:
         for actor in actors:
-            started[actor.key] = _start(actor, settings[actor.key])
+            started[actor.key] = start(actor, settings[actor.key])
         for connector in started.values():
-            _wait_until_up(connector)
+            wait_until_up(connector)
         yield started
     finally:
         stop(list(started.values()))
 
 
-def _start(actor: Actor, settings: Settings) -> Running:
+def start(actor: Actor, settings: Settings, environment: Mapping[str, str] | None = None) -> Running:
+    """Start one connector without waiting for it; ``environment`` is added to this process's own."""
     log = (settings.home / "server.log").open("ab")
     # Numeric libraries would each start a thread per core; five connectors share two.
-    environment = {**os.environ, "POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1"}
+    modest = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "synthema.cli.main", "serve", "--home", str(settings.home)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        env=environment,
+        env={**os.environ, **modest, **(environment or {})},
         start_new_session=True,
     )
     log.close()
     return Running(actor, settings, process, (settings.home / MANAGEMENT_TOKEN).read_text())
 
 
-def _wait_until_up(connector: Running) -> None:
-    address = f"{connector.settings.public_url}/.well-known/dspace-version"
+def wait_until_up(connector: Running) -> None:
+    """Return once both addresses of a connector answer; raises :class:`PeerError` when it ends, or does not come up."""
+    settings = connector.settings
+    waiting = [f"{settings.public_url}/.well-known/dspace-version", f"{settings.management_url}/management"]
     end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if connector.process.poll() is not None:
-            break
+    while waiting and time.monotonic() < end and connector.process.poll() is None:
         try:
-            if httpx.get(address, timeout=2).status_code == httpx.codes.OK:
-                return
+            if httpx.get(waiting[0], timeout=2, trust_env=False).status_code == httpx.codes.OK:
+                waiting.pop(0)
+                continue
         except httpx.TransportError:
-            time.sleep(0.1)
-    log = (connector.settings.home / "server.log").read_text(errors="replace")[-2000:]
-    raise PeerError(f"{connector.actor.name} did not start: {log}", fix="look at server.log in its home folder")
+            pass
+        time.sleep(0.1)
+    if waiting or connector.process.poll() is not None:
+        log = (settings.home / "server.log").read_text(errors="replace")[-2000:]
+        raise PeerError(f"{connector.actor.name} did not start: {log}", fix="look at server.log in its home folder")
 
 
 def stop(connectors: list[Running]) -> None:

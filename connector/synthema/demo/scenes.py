@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +23,14 @@ RESEARCH = "https://w3id.org/dpv/legal/eu/gdpr#A9-2-j"
 FIELDS = ("age", "sex", "hgb", "creat", "mspike", "ptime", "pstat", "futime", "death")
 STUDY_SECONDS = 240.0
 FINAL = ("released", "refused", "stopped", "failed")
-# A small hospital's attack figures scatter widely; its officer sets the bound for that size (see the plugin's README).
-THRESHOLDS = {"membership-attack": 0.72, "inference-attack": 0.35, "singling-out-attack": 0.25, "same-course": 0.12}
+# A small hospital's figures scatter widely; its officer sets bounds for that size (see the evaluation plugin's README).
+THRESHOLDS = {
+    "membership-attack": 0.75,
+    "inference-attack": 0.35,
+    "singling-out-attack": 0.25,
+    "same-course": 0.12,
+    "no-copies": 0.15,
+}
 
 
 class Stage:
@@ -40,6 +47,12 @@ class Stage:
         """Did → name of each hospital."""
         return {house.did: house.name for house in self.hospitals}
 
+    def plain(self, sentence: str) -> str:
+        """A sentence for the screen: names instead of identifiers; where evidence lies stands in the report."""
+        for house in [*self.hospitals, self.hub, self.registry]:
+            sentence = sentence.replace(house.did, house.name).replace(house.dataset_iri(), f"the data of {house.name}")
+        return re.sub(r" \(shown by \S+\)", "", sentence)
+
     def run_study(self, title: str, purpose: str, epsilon: float, rows: int, holdout: float) -> dict[str, Any]:
         """Start a study at the hub and follow it to its end."""
         study = study_document(self, title, purpose, epsilon, rows, holdout)
@@ -50,7 +63,7 @@ class Stage:
             found: dict[str, Any] = self.hub.call("study/show", {"study": identifier})
             for event in found["events"][seen:]:
                 who = self.names.get(event.get("site", ""), "hub")
-                self.tale.say(f"{who}: {event['text'][:160]}")
+                self.tale.say(self.plain(f"{who}: {event['text']}"))
             seen = len(found["events"])
             if found["state"] in FINAL:
                 return found
@@ -117,7 +130,7 @@ def policies_in_force(stage: Stage) -> None:
     items = tale.chapter(
         "Each hospital's data protection officer writes the rules",
         "Policies come from policies/templates, are compiled to ODRL and need two signatures by different people. "
-        "The impact assessment's thresholds are confirmed by the officer. Plugins are approved by the digest of their files.",
+        "The impact assessment's thresholds are confirmed by the officer; plugins are approved by their files' digest.",
     )
     for house in [*stage.hospitals, stage.hub]:
         house.approve_plugins()
@@ -188,7 +201,6 @@ def stopped_in_quarantine(stage: Stage, rows: int) -> None:
     study = stage.run_study("MGUS cohort, too much noise", "ehds:HealthcareScientificResearch", 0.05, rows, 0.25)
     tale.claim("all three hospitals permit the request", _effects(_answers(study)) == ["permit"] * 3)
     tale.claim("the candidate is stopped by the impact assessment's gates", study["state"] == "stopped")
-    tale.say(str(study["reason"])[:300])
     tale.close_chapter()
 
 
@@ -228,7 +240,7 @@ def _hub_saw_only_sums(stage: Stage, items: list[Any], study: Mapping[str, Any],
             vector = np.frombuffer(from_base64(received["data"]), dtype=received["dtype"])
             uniform.append(pictures.uniformity(vector))
     fewest = min(test.p_value for test in uniform)
-    # One test a vector; the bound is corrected for their number (Bonferroni), so chance alone fails once in 10,000 demos.
+    # The bound is corrected for the number of tests (Bonferroni): chance alone fails once in 10,000 demos.
     tale.claim(
         f"no single site's vector can be told from noise ({len(uniform)} vectors, smallest p = {fewest:.3g})",
         fewest > 1e-4 / len(uniform),
@@ -256,7 +268,7 @@ def certified(stage: Stage, study: Mapping[str, Any]) -> bytes:
     tale = stage.tale
     items = tale.chapter(
         "The registry verifies the certificate and takes the dataset in",
-        "The certificate is a W3C Verifiable Credential (eddsa-jcs-2022) that rests on evidence signed by each hospital.",
+        "The certificate is a W3C Verifiable Credential (eddsa-jcs-2022); it rests on evidence each hospital signed.",
     )
     result = study["result"]
     order = {"hub": stage.hub.did, "package": result["package"]}
@@ -279,11 +291,13 @@ def provenance(stage: Stage, study: Mapping[str, Any]) -> None:
     tale = stage.tale
     items = tale.chapter(
         "The memory of the gate",
-        "Every step stands in a log that an outsider can verify. The graph shows what the hub's log says of the dataset.",
+        "Every step stands in a log that outsiders can verify. The graph shows what the hub's log says of the dataset.",
     )
     for house in [*stage.hospitals, stage.hub, stage.registry]:
         verified = house.call("log/verify")
         tale.claim(f"{house.name}: {verified['sentence']}", verified["size"] > 0)
+        witnesses = house.call("log/witness")
+        tale.claim(f"{house.name}: {len(witnesses)} other connectors cosigned the head of its log", len(witnesses) == 4)
     about = study["result"]["document"]["credentialSubject"]["id"]
     graph = stage.hub.call("lineage/ask", {"question": "graph", "about": about})
     items.append(graph_item("Where the synthetic dataset comes from", graph))
@@ -317,7 +331,7 @@ def _show_one_decision(stage: Stage, items: list[Any], answers: Mapping[str, dic
         return
     site, answer = next(iter(answers.items()))
     for sentence in answer["sentences"]:
-        stage.tale.say(sentence)
+        stage.tale.say(stage.plain(sentence))
     items.append(decision_item(f"Decision of {stage.names[site]}", answer["decision"], tuple(answer["sentences"])))
 
 

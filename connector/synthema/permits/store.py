@@ -107,26 +107,36 @@ class PermitStore:
         Refusal, suspension and revocation need a reason. Raises :class:`ConflictError` on a
         step the transition table does not know; an expired permit comes back by no step.
         """
+        # Expiry is an event of its own: it must be kept even when the step asked for is then refused.
+        self.expire_due()
+        return self._database.write(
+            lambda connection: self.decide_within(connection, permit_id, event, reason=reason, by=by)
+        )
+
+    def decide_within(
+        self,
+        connection: Connection,
+        permit_id: str,
+        event: PermitEvent,
+        *,
+        reason: str | None = None,
+        by: Agent | None = None,
+    ) -> Permit:
+        """:meth:`decide` as part of a larger transaction, e.g. with the policy and the budget a permit comes with."""
         if event == "expire":
             raise InputError("a permit expires by the clock alone", fix="revoke it to end it earlier")
         if event in ("refuse", "suspend", "revoke") and not (reason or "").strip():
             raise InputError(f"to {event} a permit needs a reason", fix="give the reason; the holder may read it")
-
-        def work(connection: Connection) -> Permit:
-            now = self._clock.now()
-            self._expire(connection, _find_permit(connection, permit_id), now)
-            permit = _find_permit(connection, permit_id)
-            state = advance(permit.state, event)
-            approved_at = now if event == "grant" else permit.approved_at
-            _update_permit(connection, permit_id, state=state, approved_at=approved_at, reason=reason)
-            changed = _find_permit(connection, permit_id)
-            self._record_permit(connection, "PermitDecision", f"Permit: {event}", changed, by)
-            self._tell(connection, permit_id, changed.state)
-            return changed
-
-        # Expiry is an event of its own: it must be kept even when the step asked for is then refused.
-        self.expire_due()
-        return self._database.write(work)
+        now = self._clock.now()
+        self._expire(connection, _find_permit(connection, permit_id), now)
+        permit = _find_permit(connection, permit_id)
+        state = advance(permit.state, event)
+        approved_at = now if event == "grant" else permit.approved_at
+        _update_permit(connection, permit_id, state=state, approved_at=approved_at, reason=reason)
+        changed = _find_permit(connection, permit_id)
+        self._record_permit(connection, "PermitDecision", f"Permit: {event}", changed, by)
+        self._tell(connection, permit_id, changed.state)
+        return changed
 
     def extend(self, permit_id: str, valid_to: date, *, reason: str, by: Agent | None = None) -> Permit:
         """Extend a permit in force, once, by at most ten years (EHDS Art. 68(12))."""
@@ -237,7 +247,7 @@ class PermitStore:
         if isinstance(found, Agreement):
             if found.counterparty != requester or found.dataset_id != dataset_id:
                 return {}
-            evidence = self._log.iri("agreement", found.id)
+            evidence = _agreement_iri(self._log, found.id)
             facts = {SYNTHEMA + "permitState": Fact(found.permit_state(at).iri, evidence)}
             if found.valid_to is not None:
                 facts[SYNTHEMA + "permitDuration"] = Fact(found.valid_to - found.agreed_at, evidence)
@@ -295,7 +305,7 @@ class PermitStore:
         self, connection: Connection, kind: str, label: str, agreement: Agreement, by: Agent | None
     ) -> None:
         entity = Entity(
-            self._log.iri("agreement", agreement.id),
+            _agreement_iri(self._log, agreement.id),
             types=("Agreement",),
             digest=agreement.policy_digest,
             attributes={
@@ -361,3 +371,8 @@ def _agreement(row: dict[str, Any]) -> Agreement:
 
 def _update_permit(connection: Connection, permit_id: str, **changes: Any) -> None:
     connection.execute(update(permits).where(permits.c.id == permit_id).values(**changes))
+
+
+def _agreement_iri(log: ProvenanceLog, identifier: str) -> str:
+    """An agreement's IRI: in the data space its identifier is one already."""
+    return identifier if ":" in identifier else log.iri("agreement", identifier)

@@ -100,7 +100,7 @@ def _beside(spot: Spot, vocabulary: Vocabulary) -> Policy:
     if set(found) == {"file"}:
         name = found["file"].text("file")
         path = bundled("policies") / name
-        if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+\.yaml", name) or not path.is_file():
+        if not re.fullmatch(r"([a-z0-9-]+/)+[a-z0-9-]+\.yaml", name) or not path.is_file():
             found["file"].fail(f"there is no bundled policy '{name}'", "write e.g. law/ehds.yaml")
         return parse_policy(path.read_text(encoding="utf-8"), vocabulary, file=name)
     if set(found) == {"template", "values"}:

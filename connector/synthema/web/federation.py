@@ -79,7 +79,7 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
         value = await read_json(request)
 
         def hand_in() -> None:
-            coordinator.handle(study, callers.caller(request).did, _parcel(value))
+            coordinator.handle(study, callers.caller(request).did, _bytes_of(value, "parcel"))
 
         await run_in_threadpool(hand_in)
         return json_response({"taken": True})
@@ -90,6 +90,28 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
             return connector.conductor.candidate(study, callers.caller(request).did)
 
         return Response(await run_in_threadpool(rows), media_type=OCTETS)
+
+
+def witness_router(connector: Connector, callers: Callers) -> APIRouter:
+    """Where peers have the heads of their logs cosigned (C2SP tlog-witness, its messages carried in JSON)."""
+    router = APIRouter()
+
+    @router.post("/witness/add-checkpoint")
+    async def add(request: Request) -> Response:
+        value = await read_json(request)
+
+        def cosign() -> dict[str, Any]:
+            callers.caller(request)
+            answer = connector.witness.add_checkpoint(_bytes_of(value, "request"))
+            return {"status": answer.status, "body": answer.body}
+
+        return json_response(await run_in_threadpool(cosign))
+
+    @router.get("/log/checkpoint")
+    async def checkpoint() -> Response:
+        return Response(await run_in_threadpool(connector.log.checkpoint), media_type="text/plain; charset=utf-8")
+
+    return router
 
 
 def status_router(connector: Connector) -> APIRouter:
@@ -103,11 +125,12 @@ def status_router(connector: Connector) -> APIRouter:
     return router
 
 
-def _parcel(value: Any) -> bytes:
-    text = value.get("parcel") if isinstance(value, dict) else None
+def _bytes_of(value: Any, field: str) -> bytes:
+    text = value.get(field) if isinstance(value, dict) else None
+    fix = f'send {{"{field}": "<base64>"}}'
     if not isinstance(text, str):
-        raise InputError("the parcel is missing", fix='send {"parcel": "<base64>"}')
+        raise InputError(f"'{field}' is missing", fix=fix)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InputError("the parcel is not base64", fix='send {"parcel": "<base64>"}') from error
+        raise InputError(f"'{field}' is not base64", fix=fix) from error

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from synthema.assembly import Connector
 from synthema.identity import ReplayStore
-from synthema.web.federation import federation_router, status_router
+from synthema.web.federation import federation_router, status_router, witness_router
 from synthema.web.protocol import protocol_router
 from synthema.web.security import Security, install_guards
 
@@ -21,4 +21,5 @@ def public_app(connector: Connector) -> FastAPI:
     app.include_router(protocol_router(connector.dataspace, security, connector.did_document()))
     app.include_router(federation_router(connector, security))
     app.include_router(status_router(connector))
+    app.include_router(witness_router(connector, security))
     return app

@@ -16,7 +16,11 @@ from synthema.errors import ConflictError, InputError
 from synthema.ids import kind_of, new_id, require_id
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)), st.integers(-23, 23))
+LATEST = datetime(9999, 12, 29)  # noqa: DTZ001 - hypothesis wants bounds without a zone
+EARLIEST = datetime(1, 1, 3)  # noqa: DTZ001
+
+
+@given(st.datetimes(min_value=EARLIEST, max_value=LATEST), st.integers(-23, 23))
 def test_moments_survive_text_in_any_zone(moment: datetime, hours: int) -> None:
     zoned = moment.replace(tzinfo=timezone(timedelta(hours=hours)))
     assert from_text(to_text(zoned)) == zoned

@@ -1,6 +1,6 @@
 """All management operations; importing this package registers them."""
 
-from synthema.assembly.operations import certificates, datasets, governance, log, runs, studies
+from synthema.assembly.operations import certificates, datasets, governance, log, permits, runs, studies
 from synthema.assembly.operations.registry import OPERATIONS, Operation, find_operation
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "find_operation",
     "governance",
     "log",
+    "permits",
     "runs",
     "studies",
 ]

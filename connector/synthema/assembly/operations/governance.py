@@ -10,7 +10,7 @@ from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.dpia import DpiaVersion, confirm_gates, read_dpia
 from synthema.dpia.store import signing_bytes
 from synthema.errors import InputError
-from synthema.policy import PolicyVersion, explain_policy, to_odrl
+from synthema.policy import PolicyVersion, analyse, explain_policy, parse_policy, to_odrl
 from synthema.policy import signing_bytes as policy_signing_bytes
 from synthema.spi import approval_bytes, describe
 from synthema.spi import find as find_plugin
@@ -136,6 +136,28 @@ def draft_policy(connector: Connector, given: DraftPolicy) -> dict[str, Any]:
         "cases": [{"passed": c.passed, "sentence": c.sentence} for c in review.cases],
         "obstacles": list(review.obstacles()),
         "sentences": list(explain_policy(version.policy, connector.vocabulary)),
+    }
+
+
+class CheckPolicy(Input):
+    """A policy in the data protection officer's form, to be understood and not kept."""
+
+    text: str
+    file: str = "policy.yaml"
+
+
+@operation("policy/check")
+def check_policy(connector: Connector, given: CheckPolicy) -> dict[str, Any]:
+    """Say in sentences what a policy text means and what a linter finds in it; nothing is kept."""
+    policy = parse_policy(given.text, connector.vocabulary, file=given.file, base=connector.settings.public_url)
+    findings = analyse(policy, connector.vocabulary)
+    return {
+        "policy": policy.id,
+        "version": policy.version,
+        "title": policy.title,
+        "layer": str(policy.layer),
+        "sentences": list(explain_policy(policy, connector.vocabulary)),
+        "findings": [{"severity": f.severity, "key": f.key, "sentence": f.sentence, "fix": f.fix} for f in findings],
     }
 
 

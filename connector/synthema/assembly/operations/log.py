@@ -22,6 +22,18 @@ def verify_log(connector: Connector, given: Nothing) -> dict[str, Any]:
     return {"sentence": report.sentence(), "size": report.size, "root": report.root}
 
 
+@operation("log/size")
+def size_of_log(connector: Connector, given: Nothing) -> dict[str, Any]:
+    """How many entries the log has; the next one gets this number."""
+    return {"size": connector.log.size()}
+
+
+@operation("log/witness")
+def witness_log(connector: Connector, given: Nothing) -> dict[str, str]:
+    """Have every peer cosign the present head of the log, so that nobody can rewrite it unseen."""
+    return {did: to_text(at) for did, at in connector.housekeeping.witness().items()}
+
+
 class Entries(Input):
     """A page of the log."""
 

@@ -1,0 +1,91 @@
+"""What a connector does by itself from time to time: sign and witness log heads, expire permits, refresh standing."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from datetime import datetime
+
+from synthema.assembly.asking import ask
+from synthema.assembly.trust import Trust
+from synthema.config import Settings
+from synthema.dataspace import PeerClient
+from synthema.errors import DeniedError, SynthemaError
+from synthema.identity import DidResolver
+from synthema.permits import PermitStore
+from synthema.provenance import COSIGNATURE, Answer, ProvenanceLog, VerifierKey, witness_name
+from synthema.provenance.witnessing import obtain_cosignature
+
+SECONDS = 60.0
+_logger = logging.getLogger(__name__)
+
+
+class Housekeeping:
+    """A thread that wakes once a minute; each task may fail without keeping the others from being done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: ProvenanceLog,
+        permits: PermitStore,
+        trust: Trust,
+        peers: PeerClient,
+        resolver: DidResolver,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._permits = permits
+        self._trust = trust
+        self._peers = peers
+        self._resolver = resolver
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for the task at hand."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def witness(self) -> dict[str, datetime]:
+        """Have every peer cosign the present head of the log; returns did → time at which the peer saw it.
+
+        Raises :class:`IntegrityError` when a peer has seen another history than ours.
+        """
+        return {peer.did: self._witnessed_by(peer.did, peer.url) for peer in self._settings.peers}
+
+    def _witnessed_by(self, did: str, url: str) -> datetime:
+        key = VerifierKey(witness_name(url), self._resolver.verification_key(f"{did}#witness"), COSIGNATURE)
+
+        def send(request: bytes) -> Answer:
+            value = ask(self._peers, did, "/witness/add-checkpoint", {"request": base64.b64encode(request).decode()})
+            return Answer(int(value["status"]), str(value["body"]), "text/plain")
+
+        return obtain_cosignature(self._log, key, send)
+
+    def _keep_house(self) -> None:
+        while not self._ending.wait(SECONDS):
+            for task in (self._log.checkpoint, self._permits.expire_due, self._refresh, self._witness_quietly):
+                try:
+                    task()
+                except SynthemaError as error:
+                    _logger.warning("housekeeping: %s", error.message)
+
+    def _refresh(self) -> None:
+        try:
+            registry = self._trust.registry
+        except DeniedError:
+            return  # only a registry holds what could lose its standing
+        registry.refresh()
+
+    def _witness_quietly(self) -> None:
+        for peer in self._settings.peers:
+            try:
+                self._witnessed_by(peer.did, peer.url)
+            except SynthemaError as error:
+                _logger.warning("housekeeping: %s did not witness our log: %s", peer.name, error.message)

@@ -1,0 +1,66 @@
+"""What the console's views may do: ask the connector's operations. They hold no rules of their own."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthema.assembly import Connector, find_operation
+from synthema.errors import NotFoundError
+
+_GENERAL = (
+    ("", "Today"),
+    ("policies", "Policies"),
+    ("requests", "Requests"),
+    ("datasets", "Datasets"),
+    ("budgets", "Privacy budget"),
+    ("plugins", "Plugins"),
+    ("log", "Log"),
+)
+_OF_ROLE = {"registry": (("registry", "Registry"),), "hub": (("studies", "Studies"),), "site": ()}
+_LAST = (("health", "Health"), ("help", "Help"))
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A connector as the console sees it."""
+
+    connector: Connector
+    base: str = field(default="/console", kw_only=True)
+
+    def ask(self, operation: str, **value: Any) -> Any:
+        """Call an operation; raises what it raises."""
+        return find_operation(operation).call(self.connector, value)
+
+    @property
+    def name(self) -> str:
+        return self.connector.settings.name
+
+    @property
+    def role(self) -> str:
+        return self.connector.settings.role
+
+    @property
+    def did(self) -> str:
+        return self.connector.settings.did
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """Address and name of the pages in the menu; they follow from the connector's role."""
+        return tuple((f"{self.base}/{path}".rstrip("/"), name) for path, name in (*_GENERAL, *_OF_ROLE[self.role], *_LAST))
+
+    def require_role(self, role: str) -> None:
+        """Raise :class:`NotFoundError` where this page is another role's."""
+        if self.role != role:
+            raise NotFoundError(f"this page is for a {role}; this connector is a {self.role}", fix="see the menu")
+
+    def party(self, did: str) -> str:
+        """The name of a registered party; its did where none is known."""
+        if did == self.did:
+            return self.name
+        return next((peer.name for peer in self.connector.settings.peers if peer.did == did), did)
+
+    def command(self, *words: str) -> str:
+        """A command of the command line for this connector, ready to be copied into a shell."""
+        return shlex.join(["synthema", *words, "--home", str(self.connector.settings.home)])
