@@ -1,9 +1,11 @@
 # Two commands do all the set-up: `make demo` and `make test`.
-PYTHON ?= python3.11
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+OUTPUT ?= demo-output
 
 .PHONY: help demo test lint bench conformance licences clean
 
@@ -11,14 +13,15 @@ help:  ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11.4 or later is needed; name it with: make PYTHON=/path/to/python"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## Three hospitals, a hub and a registry make a certified synthetic dataset under policy
-	$(BIN)/synthema demo $(ARGS)
+	@$(BIN)/synthema demo --output $(OUTPUT) $(ARGS)
 
-test: $(STAMP)  ## All tests: unit, property, plugins, end to end, crash
+test: $(STAMP)  ## All tests: unit, property, plugins, browser, end to end, crash
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: $(STAMP)  ## Style, types and the order of the rooms
@@ -28,13 +31,13 @@ lint: $(STAMP)  ## Style, types and the order of the rooms
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## One line a benchmark: name, ours, peer, ratio, goal, met or short
-	$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 conformance: $(STAMP)  ## One line an outside suite: name, cases found, passed, expected
-	$(BIN)/python -m tests.conformance
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 licences: $(STAMP)  ## Write legal/licences.md from what is installed
 	$(BIN)/python legal/licences.py
 
-clean:  ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache demo-output
+clean:  ## Remove the virtual environment, caches and the demo's output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(OUTPUT)

@@ -118,16 +118,27 @@ def load_settings(home: Path) -> Settings:
     """Read ``connector.toml`` in a connector's home; raises :class:`InputError` naming the field."""
     path = home / "connector.toml"
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(
             "there is no connector here", where=str(path), fix=f"make one with: synthema init --home {home}"
         ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"not valid TOML: {error}", where=str(path), fix="mend the line named above") from error
+    return read_settings(home, text)
+
+
+def read_settings(home: Path, text: str) -> Settings:
+    """Settings from the text of ``connector.toml``; raises :class:`InputError` naming the field."""
+    where = str(home / "connector.toml")
     try:
-        return Settings(home=home.resolve(), **values)
-    except ValidationError as error:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not valid TOML: {error}", where=where, fix="mend the line named above") from error
+    try:
+        # The home is where the file lies; an environment variable must not point one connector at another's state.
+        return Settings(**values, home=home.resolve()).model_copy(update={"home": home.resolve()})
+    except (ValidationError, TypeError) as error:
+        if isinstance(error, TypeError):
+            raise InputError("'home' is not a setting", where=where, fix="remove 'home' from the file") from error
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{field}: {first['msg']}", where=str(path), fix=f"correct or remove '{field}'") from error
+        raise InputError(f"{field}: {first['msg']}", where=where, fix=f"correct or remove '{field}'") from error

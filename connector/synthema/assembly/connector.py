@@ -137,7 +137,9 @@ class Connector:
 
 def own_did_document(settings: Settings, signer: FileSigner) -> dict[str, object]:
     """The DID document of a connector."""
-    service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": f"{settings.public_url}/dsp"}
+    # The protocol's schema wants the address of the catalogue here, not the base of all its addresses.
+    endpoint = f"{settings.public_url}/dsp/catalog"
+    service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": endpoint}
     return did_document(settings.did, signer, settings.public_url, [service])
 
 

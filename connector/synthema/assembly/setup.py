@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from synthema.config import Peer, Role, Settings, load_settings
+from synthema.config import Peer, Role, Settings, load_settings, read_settings
 from synthema.errors import ConflictError
 from synthema.identity import FileSigner, create_passphrase_file
 
@@ -32,6 +32,9 @@ def initialise(
         raise ConflictError(
             "there is a connector here already", fix="choose an empty folder; a connector's keys are never overwritten"
         )
+    values = {"mode": mode, "name": name, "role": role, "public_url": public_url, "management_url": management_url}
+    text = settings_text(values, peers)
+    read_settings(home, text)  # wrong settings must not leave half a connector behind
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     passphrase = create_passphrase_file(home / PASSPHRASE)
@@ -39,8 +42,7 @@ def initialise(
     token = home / MANAGEMENT_TOKEN
     token.touch(mode=0o600)
     token.write_text(secrets.token_urlsafe(32))
-    values = {"mode": mode, "name": name, "role": role, "public_url": public_url, "management_url": management_url}
-    settings_file.write_text(settings_text(values, peers), encoding="utf-8")
+    settings_file.write_text(text, encoding="utf-8")
     return load_settings(home)
 
 

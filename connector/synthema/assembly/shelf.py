@@ -68,7 +68,7 @@ class Shelf:
         recipients together may. Raises :class:`PolicyLoadError` where the policy cannot be understood.
         """
         version = self._rooms.datasets.version(dataset)
-        loaded = parse_policy(policy, self._rooms.policies.vocabulary, file="offer")
+        loaded = self._parsed(policy)
         self._wire(loaded, self._rooms.log.iri("dataset", version.name))
         offer = self._row(version.name, "patients", version.title, policy) | {"epsilon": epsilon, "delta": delta}
 
@@ -181,7 +181,11 @@ class Shelf:
     # helpers ---------------------------------------------------------------------------
 
     def _policy(self, row: Mapping[str, Any]) -> Policy:
-        return parse_policy(row["policy"], self._rooms.policies.vocabulary, file="offer")
+        return self._parsed(row["policy"])
+
+    def _parsed(self, text: str) -> Policy:
+        base = self._rooms.settings.public_url
+        return parse_policy(text, self._rooms.policies.vocabulary, file="offer", base=base)
 
     def _wire(self, policy: Policy, dataset: str) -> Mapping[str, Any]:
         """The policy as counterparties see it: whoever may see the offer is the party it is made to."""

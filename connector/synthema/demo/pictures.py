@@ -121,7 +121,7 @@ def budget_plot(budgets: Mapping[str, list[Mapping[str, Any]]]) -> BudgetPlot:
     return BudgetPlot(
         title="Privacy budget of the study agreement at each hospital",
         lines=tuple(lines),
-        alt="Each hospital has spent most of the ε its agreement allows; refused requests cost nothing.",
+        alt="What each agreement has spent of the ε it allows; refused requests cost nothing.",
     )
 
 

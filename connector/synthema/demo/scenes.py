@@ -117,10 +117,10 @@ def patients_and_consent(stage: Stage, data: list[HospitalData]) -> None:
         )
         states = house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": brought.consents})
         rows.append(
-            (house.name, added["rows"], _states(states["states"]), "research" if basis == RESEARCH else "consent")
+            (house.name, added["rows"], _states(states["states"]), states["optOuts"], "research" if basis == RESEARCH else "consent")
         )
         tale.claim(f"{house.name} takes in {brought.patients} patients", added["rows"] == brought.patients)
-    items.append(Table("Patients and consent", ("hospital", "patients", "consent", "legal basis"), tuple(rows)))
+    items.append(Table("Patients and consent", ("hospital", "patients", "consent", "opt-outs", "legal basis"), tuple(rows)))
     tale.close_chapter()
 
 
@@ -194,13 +194,15 @@ def too_large_epsilon(stage: Stage, rows: int) -> None:
 def stopped_in_quarantine(stage: Stage, rows: int) -> None:
     """With hardly any privacy loss the result is useless; the gates stop it."""
     tale = stage.tale
-    tale.chapter(
+    items = tale.chapter(
         "A bad setting is stopped in quarantine",
         "ε = 0.05 is permitted, but so much noise makes misleading patients. The candidate never leaves quarantine.",
     )
     study = stage.run_study("MGUS cohort, too much noise", "ehds:HealthcareScientificResearch", 0.05, rows, 0.25)
     tale.claim("all three hospitals permit the request", _effects(_answers(study)) == ["permit"] * 3)
     tale.claim("the candidate is stopped by the impact assessment's gates", study["state"] == "stopped")
+    failures = tuple((failure,) for failure in str(study["reason"]).split("; "))
+    items.append(Table("What the hospitals found", ("gate that did not pass",), failures))
     tale.close_chapter()
 
 
@@ -330,9 +332,10 @@ def _show_one_decision(stage: Stage, items: list[Any], answers: Mapping[str, dic
     if not answers:
         return
     site, answer = next(iter(answers.items()))
-    for sentence in answer["sentences"]:
-        stage.tale.say(stage.plain(sentence))
-    items.append(decision_item(f"Decision of {stage.names[site]}", answer["decision"], tuple(answer["sentences"])))
+    sentences = tuple(stage.plain(sentence) for sentence in answer["sentences"])
+    for sentence in sentences:
+        stage.tale.say(sentence)
+    items.append(decision_item(f"Decision of {stage.names[site]}", answer["decision"], sentences))
 
 
 def _states(states: Mapping[str, int]) -> str:

@@ -59,6 +59,7 @@ def form_schema(vocabulary: Vocabulary) -> dict[str, Any]:
             "action": _one_or_more(_enumeration(vocabulary.actions)),
             "duty": _duty(vocabulary),
             "condition": _condition(vocabulary),
+            **{f"terms-{name}": _one_or_more(_enumeration(scheme)) for name, scheme in vocabulary.schemes.items()},
         },
     }
 
@@ -134,11 +135,12 @@ def _condition(vocabulary: Vocabulary) -> dict[str, Any]:
     for operand in vocabulary.operands.values():
         name = vocabulary.operand_terms.name(operand.iri)
         if operand.datatype is Datatype.TERM:
-            value = _one_or_more(_enumeration(vocabulary.terms_of(operand)))
+            value: dict[str, Any] = {"$ref": f"#/$defs/terms-{operand.scheme}"}
         else:
             value = {"type": ["string", "number", "boolean", "array"]}
+        value = {"description": operand.definition, **value}
         for phrase in phrases.operator_phrases(operand):
-            properties[f"{name} {phrase}"] = {"description": operand.definition, **value}
+            properties[f"{name} {phrase}"] = value
     return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
 
 

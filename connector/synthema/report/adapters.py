@@ -6,6 +6,7 @@ report can be made long after the run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -48,8 +49,8 @@ def decision_item(title: str, record: Mapping[str, Any], sentences: tuple[str, .
         sentences=sentences,
         reasons=tuple(
             Reason(
-                sentence=str(reason.get("explanation") or reason["sentence"]),
-                rule=str(reason.get("rule") or ""),
+                sentence=_without_evidence(str(reason.get("explanation") or reason["sentence"])),
+                rule=str(reason.get("rule") or "").rsplit("/", 1)[-1],
                 layer=str(reason.get("layer") or ""),
                 article=str(reason.get("article") or ""),
             )
@@ -59,6 +60,11 @@ def decision_item(title: str, record: Mapping[str, Any], sentences: tuple[str, .
         obligations=tuple(_obligation(obligation) for obligation in record["obligations"]),
         digest=str(record.get("request_digest", "")),
     )
+
+
+def _without_evidence(sentence: str) -> str:
+    """The sentence without the address of its evidence, which the stored decision keeps."""
+    return re.sub(r" \(shown by \S+\)", "", sentence)
 
 
 def _obligation(record: Mapping[str, Any]) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from synthema.canonical import canonical_json
-from synthema.errors import InputError, PluginError, SynthemaError
+from synthema.errors import InputError, PluginError
 from synthema.runs.governor import Governor, Verdict
 from synthema.runs.measured import evaluation_json, evidence_of
-from synthema.runs.model import Grant, RunRequest
+from synthema.runs.model import Grant, RunRequest, Step
 from synthema.runs.session import GovernedSession
 from synthema.spi.model import Evaluation, Generated, Table
 
@@ -36,11 +36,7 @@ def read_table(content: bytes) -> Table:
 
 def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
     """Run a generator, measure its rows, and release them only if the DPIA's gates allow it."""
-    if request.kind != "generator" or request.evaluate is None or request.rows < 1:
-        raise InputError(
-            "a generator run needs a number of rows and an evaluator",
-            fix="give 'rows' and 'evaluate' in the request; nothing is released unmeasured",
-        )
+    evaluator = check_generator(request)
     session = governor.start(grant, request)
     try:
         result = session.call(
@@ -52,7 +48,7 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
             rows=request.rows,
         )
         _check_generated(result, grant, session)
-        evaluation = evaluate_rows(session, request.evaluate.plugin, request.evaluate.parameters, result.table)
+        evaluation = evaluate_rows(session, evaluator.plugin, evaluator.parameters, result.table)
         governor.quarantine(
             session,
             {
@@ -61,13 +57,24 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
                 "evaluation.json": (JSON, canonical_json(evaluation_json(evaluation))),
             },
         )
-    except SynthemaError as error:
-        governor.fail(request.id, error.message)
+        source, now = governor.rooms.log.iri("run", request.id), governor.rooms.clock.now()
+        return governor.settle(request, evidence_of(session, evaluation, source, now), "pre-release")
+    except BaseException as error:
+        governor.give_up(request.id, error)
         raise
     finally:
         session.close()
-    evidence = evidence_of(session, evaluation, governor.rooms.log.iri("run", request.id), governor.rooms.clock.now())
-    return governor.settle(request, evidence, "pre-release")
+
+
+def check_generator(request: RunRequest) -> Step:
+    """The evaluator of a generator run; raises :class:`InputError` for a request that no such run can serve."""
+    if request.kind != "generator" or request.evaluate is None or request.rows < 1:
+        raise InputError(
+            "a run of this site alone is of the kind 'generator' and needs a number of rows and an evaluator",
+            where="request",
+            fix="give kind, 'rows' and 'evaluate' in the request; nothing is released unmeasured",
+        )
+    return request.evaluate
 
 
 def evaluate_rows(session: GovernedSession, plugin: str, parameters: dict[str, Any], synthetic: Table) -> Evaluation:

@@ -9,9 +9,9 @@ Each step is one transaction that moves the run, changes what belongs to it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from synthema.clock import Clock
 from synthema.config import Settings
 from synthema.consent import ConsentStore
 from synthema.datasets import DatasetStore
+from synthema.datasets.seal import write_durably
 from synthema.dpia import DpiaStore, Evidence, GateReport, Phase
-from synthema.errors import ConflictError, DeniedError, SynthemaError
+from synthema.errors import DeniedError, InputError, IntegrityError, SynthemaError
 from synthema.identity import FileSigner
 from synthema.ids import new_id
 from synthema.permits import PermitStore
-from synthema.policy import Decision, PolicyStore, decide
+from synthema.policy import AccessRequest, Decision, PolicyStore, decide, read_request
 from synthema.provenance import ProvenanceLog
 from synthema.runs import store
 from synthema.runs.facts import FactFinder
@@ -39,8 +40,9 @@ from synthema.runs.model import Artefact, Grant, RunRequest, RunState
 from synthema.runs.records import RunRecords
 from synthema.runs.sandbox import Sandbox
 from synthema.runs.session import GovernedSession, prepare
-from synthema.spi import PluginRegistry
+from synthema.spi import ApprovedPlugin, PluginRegistry
 from synthema.storage import Database
+from synthema.vocabulary.namespaces import SYN
 
 GRANT_LIFETIME = timedelta(hours=2)
 
@@ -99,15 +101,15 @@ class Governor:
         """Decide a request; on permit issue the grant and set its privacy budget aside.
 
         Request, decision, grant, reservation and log entries are one transaction. Raises
-        :class:`InputError` where the request itself is wrong (unknown plugin, bad parameter).
+        :class:`InputError` where the request itself is wrong (unknown plugin, bad parameter),
+        :class:`DeniedError` where the privacy budget ran out since the decision; that is kept as a denied run.
         """
         rooms = self.rooms
-        plugins = {step.plugin: rooms.plugins.require(step.plugin) for step in request.steps}
-        for step in request.steps:
-            plugins[step.plugin].manifest.validate_parameters(step.parameters)
+        if rooms.datasets.version(request.dataset).id != request.dataset:
+            raise InputError("a request names one version of a dataset", fix="give the identifier of the version")
+        plugins = self._plugins(request)
         now = rooms.clock.now()
-        access = self._facts.access_request(request, plugins, now)
-        decision = decide(rooms.policies.compiled(access.target, request.agreement), access)
+        decision = self._decide(request, self._facts.access_request(request, plugins, now))
 
         def keep(connection: Connection) -> Grant | None:
             store.insert_run(connection, request, now)
@@ -125,7 +127,37 @@ class Governor:
             rooms.log.append(connection, self._records.granted(request, grant, now))
             return grant
 
-        return Answer(request.id, decision, rooms.database.write(keep))
+        try:
+            return Answer(request.id, decision, rooms.database.write(keep))
+        except DeniedError as refusal:
+            self._keep_denial(request, decision, refusal.message)
+            raise
+
+    def pinned(self, request: RunRequest) -> RunRequest:
+        """The request for the version of its dataset that is the latest now; raises :class:`NotFoundError`."""
+        return request.model_copy(update={"dataset": self.rooms.datasets.version(request.dataset).id})
+
+    def _plugins(self, request: RunRequest) -> dict[str, ApprovedPlugin]:
+        plugins = {step.plugin: self.rooms.plugins.require(step.plugin) for step in request.steps}
+        for step in request.steps:
+            plugins[step.plugin].manifest.validate_parameters(step.parameters)
+        return plugins
+
+    def _decide(self, request: RunRequest, access: AccessRequest) -> Decision:
+        return decide(self.rooms.policies.compiled(access.target, request.agreement), access)
+
+    def _keep_denial(self, request: RunRequest, decision: Decision, reason: str) -> None:
+        """Two requests may see the same rest of a budget; the one that comes second is denied, and the log says so."""
+        now = self.rooms.clock.now()
+
+        def keep(connection: Connection) -> None:
+            store.insert_run(connection, request, now)
+            self.rooms.log.append(
+                connection, self._records.decided(request, "deny", decision.digest, decision.policy_digest, now)
+            )
+            store.move(connection, request.id, "deny", now, decision=decision.as_dict(), reason=reason)
+
+        self.rooms.database.write(keep)
 
     def _reserve(self, connection: Connection, request: RunRequest, grant: Grant) -> str | None:
         if grant.rho == 0:
@@ -165,38 +197,58 @@ class Governor:
     def start(self, grant: Grant, request: RunRequest) -> GovernedSession:
         """Consume a grant and open the sandbox with the prepared table inside.
 
-        The isolation is established first: where it cannot be, the data stays shut.
-        Raises :class:`DeniedError` (and records the refusal) for a grant that is forged,
-        expired, used, or not for this request; the run then stays as it is.
+        The isolation is established first: where it cannot be, the data stays shut. What was
+        permitted is decided again, since a policy, a permit or an assessment may have gone
+        meanwhile. Raises :class:`DeniedError`, :class:`PluginError` or :class:`IsolationError`
+        (and records the refusal) for a grant that is forged, expired, used, no longer permitted,
+        or not for this request and these files; the run then stays as it is.
         """
         rooms = self.rooms
-        try:
-            check_grant(grant, rooms.signer, rooms.clock.now())
-            if grant.request_digest != request.digest:
-                raise DeniedError("the request was changed after the decision", fix="make a new request")
-            plugins = [rooms.plugins.require(step.plugin) for step in request.steps]
-            for plugin in plugins:
-                if grant.plugin_digests.get(plugin.name) != plugin.digest:
-                    raise DeniedError(
-                        f"plugin '{plugin.name}' is not the one the grant names", fix="make a new request"
-                    )
-            self._has_not_started(grant)
-        except SynthemaError as refusal:
-            self._refuse(grant, refusal)
-            raise
         with ExitStack() as undo:
-            undo.callback(self._clean, request.id)
-            folder = self._folder(request.id, "work")
-            sandbox = rooms.sandbox.open_session(
-                plugins, folder, limits=rooms.settings.limits, minimum_level=grant.minimum_isolation
-            )
-            undo.callback(sandbox.close)
-            self._consume(grant, request, sandbox.isolation.as_attributes())
+            try:
+                plugins = self._check_unused(grant, request)
+                undo.callback(self._clean, request.id)
+                sandbox = rooms.sandbox.open_session(
+                    list(plugins.values()),
+                    self._folder(request.id, "work"),
+                    limits=rooms.settings.limits,
+                    minimum_level=grant.minimum_isolation,
+                )
+                undo.callback(sandbox.close)
+                self._still_permitted(request, plugins)
+                self._consume(grant, request, sandbox.isolation.as_attributes())
+            except SynthemaError as refusal:
+                self._refuse(grant, refusal)
+                raise
             undo.push(self._fail_on_error(request.id))
             session = prepare(rooms, self._records, grant, request, sandbox)
             self._check_inside(session)
             undo.pop_all()
         return session
+
+    def _check_unused(self, grant: Grant, request: RunRequest) -> dict[str, ApprovedPlugin]:
+        """The plugins of an unused grant for exactly this request and these files."""
+        check_grant(grant, self.rooms.signer, self.rooms.clock.now())
+        if grant.request_digest != request.digest:
+            raise DeniedError("the request was changed after the decision", fix="make a new request")
+        plugins = self._plugins(request)
+        for plugin in plugins.values():
+            if grant.plugin_digests.get(plugin.name) != plugin.digest:
+                raise DeniedError(f"plugin '{plugin.name}' is not the one the grant names", fix="make a new request")
+        if self.run(grant.run).state is not RunState.GRANTED:
+            raise DeniedError("this grant was used before", fix="make a new request; each grant works once")
+        return plugins
+
+    def _still_permitted(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> None:
+        """Decide once more on the facts of now; the run's own privacy budget was set aside with the first decision."""
+        access = self._facts.access_request(request, plugins, self.rooms.clock.now())
+        first = read_request((self.run(request.id).decision or {})["request"])
+        reserved = {key: fact for key, fact in first.facts.items() if key == SYN + "epsilonRemaining"}
+        decision = self._decide(request, replace(access, facts={**access.facts, **reserved}))
+        if not decision.permitted:
+            raise DeniedError(
+                f"what was permitted is no longer: {' '.join(decision.sentences())}"[:1000], fix="make a new request"
+            )
 
     def _check_inside(self, session: GovernedSession) -> None:
         """The gates on what is known once the table is prepared, before any plugin computes on it."""
@@ -208,12 +260,6 @@ class Governor:
             raise DeniedError(
                 "; ".join(report.failures()), fix="change what the gates measure, or ask the data protection officer"
             )
-
-    def _has_not_started(self, grant: Grant) -> None:
-        with self.rooms.database.read() as connection:
-            record = store.find(connection, grant.run)
-        if record.state is not RunState.GRANTED:
-            raise DeniedError("this grant was used before", fix="make a new request; each grant works once")
 
     def _consume(self, grant: Grant, request: RunRequest, isolation: dict[str, Any]) -> None:
         rooms = self.rooms
@@ -227,11 +273,7 @@ class Governor:
                 rooms.budget.spend(connection, reservation)
             rooms.log.append(connection, self._records.started(request, grant, isolation, now))
 
-        try:
-            rooms.database.write(consume)
-        except DeniedError as refusal:
-            self._refuse(grant, refusal)
-            raise
+        rooms.database.write(consume)
 
     def _refuse(self, grant: Grant, refusal: SynthemaError) -> None:
         self.rooms.log.record(self._records.refused(grant.id, refusal.message, self.rooms.clock.now()))
@@ -241,11 +283,12 @@ class Governor:
     def quarantine(self, session: GovernedSession, files: dict[str, tuple[str, bytes]]) -> tuple[Artefact, ...]:
         """Put a run's outputs (name → media type and bytes) where nobody can fetch them yet."""
         now = self.rooms.clock.now()
-        kept = tuple(self.keep_file(name, media_type, content) for name, (media_type, content) in sorted(files.items()))
+        run = session.request.id
+        kept = tuple(self.keep_file(run, name, kind, content) for name, (kind, content) in sorted(files.items()))
 
         def move(connection: Connection) -> None:
-            store.insert_artefacts(connection, session.request.id, list(kept))
-            store.move(connection, session.request.id, "quarantine", now)
+            store.insert_artefacts(connection, run, list(kept))
+            store.move(connection, run, "quarantine", now)
             self.rooms.log.append(connection, self._records.quarantined(session.request, kept, now))
 
         self.rooms.database.write(move)
@@ -270,40 +313,55 @@ class Governor:
 
         files = rooms.database.write(settle)
         if not report.conformant:
-            self._forget(files)
+            self._forget(request.id)
         self._clean(request.id)
         return Verdict(request.id, report.conformant, report, files)
 
     def _fail_on_error(self, run: str) -> Callable[..., None]:
         def leave(_kind: object, error: BaseException | None, _trace: object) -> None:
-            self.fail(run, error.message if isinstance(error, SynthemaError) else "an internal fault")
+            if error is not None:
+                self.give_up(run, error)
 
         return leave
+
+    def give_up(self, run: str, error: BaseException) -> None:
+        """Fail a run because of an error, unless it has ended; if not even that can be written, the next start does."""
+        reason = error.message if isinstance(error, SynthemaError) else "an internal fault"
+        with suppress(SynthemaError):
+            self.fail(run, reason)
 
     def fail(self, run: str, reason: str) -> None:
         """End a run without a result; its budget stays as it stands (spent once started)."""
         rooms = self.rooms
         now = rooms.clock.now()
 
-        def end(connection: Connection) -> tuple[Artefact, ...]:
+        def end(connection: Connection) -> None:
             record = store.find(connection, run)
             if record.state is RunState.GRANTED and record.reservation is not None:
                 rooms.budget.spend(connection, record.reservation)
             store.move(connection, run, "fail", now, reason=reason)
             store.settle_artefacts(connection, run, "withheld")
             rooms.log.append(connection, self._records.failed(record.request, reason, now))
-            return tuple(file for file, _ in store.artefacts_of(connection, run))
 
-        self._forget(rooms.database.write(end))
+        rooms.database.write(end)
+        self._forget(run)
         self._clean(run)
 
     def recover(self) -> list[str]:
-        """After a restart: every run that was under way fails cleanly; returns their ids."""
+        """After a restart: every run that was under way fails cleanly; returns their ids.
+
+        Nothing else works yet, so every working folder is a left-over (it may hold rows), and so
+        is every output of a run that released none.
+        """
+        home = self.rooms.settings.home
         with self.rooms.database.read() as connection:
             left = store.unfinished(connection)
+            released = store.runs_with_releases(connection)
         for record in left:
             self.fail(record.id, "the connector stopped while the run was under way")
-        shutil.rmtree(self.rooms.settings.home / "runs", ignore_errors=True)
+        for folder in [home / "runs", *(f for f in (home / "artefacts").glob("*") if f.name not in released)]:
+            if folder.exists():
+                shutil.rmtree(folder)
         return [record.id for record in left]
 
     # reading ---------------------------------------------------------------------------
@@ -326,8 +384,8 @@ class Governor:
     def released(self, artefact_digest: str) -> tuple[Artefact, bytes]:
         """A released file and its bytes; raises :class:`NotFoundError` for any other."""
         with self.rooms.database.read() as connection:
-            artefact = store.released_artefact(connection, artefact_digest)
-        return artefact, self._read(artefact)
+            run, artefact = store.released_artefact(connection, artefact_digest)
+        return artefact, self._read(run, artefact)
 
     # files -----------------------------------------------------------------------------
 
@@ -339,29 +397,28 @@ class Governor:
     def _clean(self, run: str) -> None:
         shutil.rmtree(self.rooms.settings.home / "runs" / run, ignore_errors=True)
 
-    def _path(self, file: str) -> Path:
-        return self.rooms.settings.home / "artefacts" / file.removeprefix("sha256:")
+    def _artefacts(self, run: str) -> Path:
+        """A folder for each run: equal bytes of two runs may be withheld for one and released for the other."""
+        return self.rooms.settings.home / "artefacts" / run
 
-    def keep_file(self, name: str, media_type: str, content: bytes) -> Artefact:
-        """Keep bytes under their digest; nobody can fetch them before a transaction releases them."""
+    def _path(self, run: str, file: str) -> Path:
+        return self._artefacts(run) / file.removeprefix("sha256:")
+
+    def keep_file(self, run: str, name: str, media_type: str, content: bytes) -> Artefact:
+        """Keep bytes a run (or study) made; nobody can fetch them before a transaction releases them."""
         artefact = Artefact(digest=digest_bytes(content), name=name, media_type=media_type, bytes=len(content))
-        path = self._path(artefact.digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_durably(self._path(run, artefact.digest), content)
         return artefact
 
-    def _read(self, artefact: Artefact) -> bytes:
-        content = self._path(artefact.digest).read_bytes()
+    def _read(self, run: str, artefact: Artefact) -> bytes:
+        try:
+            content = self._path(run, artefact.digest).read_bytes()
+        except OSError as error:
+            raise IntegrityError("a stored artefact is missing on disk", fix="restore it from a backup") from error
         if digest_bytes(content) != artefact.digest:
-            raise ConflictError("a stored artefact was changed on disk", fix="restore it from a backup")
+            raise IntegrityError("a stored artefact was changed on disk", fix="restore it from a backup")
         return content
 
-    def _forget(self, files: Sequence[Artefact]) -> None:
-        """Delete withheld files, unless another run released the very same bytes."""
-        with self.rooms.database.read() as connection:
-            kept = store.released_digests(connection)
-        for file in files:
-            if file.digest not in kept:
-                self._path(file.digest).unlink(missing_ok=True)
+    def _forget(self, run: str) -> None:
+        """Delete the outputs of a run that released none."""
+        shutil.rmtree(self._artefacts(run), ignore_errors=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from synthema.canonical import digest
+from synthema.ids import new_id
 from synthema.provenance.model import Activity, Agent, Entity, Value
 from synthema.runs.model import Artefact, Grant, RunRequest
 
@@ -131,14 +133,15 @@ class RunRecords:
 
     def refused(self, grant: str, reason: str, at: datetime) -> Activity:
         """Somebody tried to start or open something against the rules."""
+        named = quote(grant[:80], safe="")  # a forged grant may call itself anything
         return Activity(
-            self.iri("refusal", f"{grant}-{int(at.timestamp() * 1e6)}"),
+            self.iri("refusal", new_id("refusal")),
             "Refusal",
             f"refused: {reason}",
             at,
             at,
             agents=(self._us,),
-            used=(Entity(self.iri("grant", grant), ("Grant",)),),
+            used=(Entity(self.iri("grant", named), ("Grant",)),),
         )
 
     def _request(self, request: RunRequest) -> Entity:

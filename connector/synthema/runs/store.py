@@ -157,8 +157,8 @@ def artefacts_of(connection: Connection, run: str) -> list[tuple[Artefact, str]]
     return [(Artefact(**{k: row[k] for k in Artefact.model_fields}), row["state"]) for row in rows]
 
 
-def released_artefact(connection: Connection, digest: str) -> Artefact:
-    """A released file by digest; one in quarantine is as unknown as one that never was."""
+def released_artefact(connection: Connection, digest: str) -> tuple[str, Artefact]:
+    """A released file by digest, with its run; one in quarantine is as unknown as one that never was."""
     row = (
         connection.execute(select(artefacts).where(artefacts.c.digest == digest, artefacts.c.state == "released"))
         .mappings()
@@ -166,10 +166,10 @@ def released_artefact(connection: Connection, digest: str) -> Artefact:
     )
     if row is None:
         raise NotFoundError("there is no such artefact", fix="check the digest; only released artefacts are served")
-    return Artefact(**{key: row[key] for key in Artefact.model_fields})
+    return row["run"], Artefact(**{key: row[key] for key in Artefact.model_fields})
 
 
-def released_digests(connection: Connection) -> frozenset[str]:
-    """Digests of all released files."""
-    rows = connection.execute(select(artefacts.c.digest).where(artefacts.c.state == "released"))
+def runs_with_releases(connection: Connection) -> frozenset[str]:
+    """The runs that have released files."""
+    rows = connection.execute(select(artefacts.c.run).where(artefacts.c.state == "released"))
     return frozenset(rows.scalars())

@@ -153,7 +153,7 @@ BAD = [
     ("conflict: permission wins\n" + HEAD + "  - action: use\n", 1, "not supported", "remove"),
     ("polcy: x\n" + HEAD + "  - action: use\n", 1, "has no 'polcy'", "did you mean 'policy'"),
     ("policy: p\ntitle: t\nversion: 1\n", 1, "lacks 'layer'", "layer"),
-    ("policy: p\ntitle: t\nversion: 1\nlayer: land\n", 4, "not a known layer", "did you mean"),
+    ("policy: p\ntitle: t\nversion: 1\nlayer: land\n", 4, "not a known layer", "use one of"),
     ("policy: p\ntitle: t\nversion: 1\nlayer: site\n", 1, "has no rules", "add a rule"),
     ("policy: p\ntitle:\nversion: 1\nlayer: site\n", 2, "title is empty", "write"),
     ("policy: &a p\n", 1, "anchors", "write the text out"),

@@ -43,7 +43,8 @@ permit:
 
 
 def test_a_change_of_the_requester_wins_over_one_of_the_site() -> None:
-    body = "permit: [{action: synthesise, when: {any of: [{cohort size at least: 900}, {contributing parties at least: 4}]}}]"
+    choice = "{any of: [{cohort size at least: 900}, {contributing parties at least: 4}]}"
+    body = f"permit: [{{action: synthesise, when: {choice}}}]"
     policies = [policy for policy in all_policies() if policy.layer is not Layer.SITE] + [form(body)]
     found = decide(compile_policies(policies, V), request("synthesise"))
     assert [(compact(c.operand), c.after, c.by) for c in found.changes] == [("syn:contributingParties", 4, "requester")]

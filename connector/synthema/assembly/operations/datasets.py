@@ -62,7 +62,8 @@ def import_consents(connector: Connector, given: ImportConsents) -> dict[str, An
         path = Path(folder) / Path(given.file).name
         path.write_text(given.table, encoding="utf-8")
         report = connector.consents.import_csv(given.dataset, path)
-    return {"version": report.version, "states": connector.consents.counts(given.dataset)}
+    states = connector.consents.counts(given.dataset)
+    return {"version": report.version, "states": states, "optOuts": report.opt_outs_changed}
 
 
 class PublishOffer(Input):

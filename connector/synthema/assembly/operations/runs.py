@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.assembly.participation import answer_json
 from synthema.canonical import digest
 from synthema.clock import to_text
+from synthema.errors import InputError
 from synthema.ids import new_id
 from synthema.runs.execute import generate
 from synthema.runs.model import RunRequest
@@ -31,7 +32,7 @@ class Submit(Input):
 def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
     """Decide a request; on permit run it, measure the output in quarantine, release it or withhold it."""
     values = {"requester": connector.settings.did, **given.request, "id": new_id("run")}
-    request = RunRequest.model_validate(values)
+    request = _read_request(values)
     answer = connector.governor.request(request)
     result = answer_json(answer)
     if answer.grant is not None and given.execute:
@@ -98,6 +99,15 @@ def check_connector(connector: Connector, given: Nothing) -> list[dict[str, str]
         {"check": name, "result": found, "status": "ok" if good else "attention", "fix": "" if good else fix}
         for name, found, good, fix in rows
     ]
+
+
+def _read_request(values: dict[str, Any]) -> RunRequest:
+    try:
+        return RunRequest.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "request"
+        raise InputError(f"{field}: {first['msg']}", where="request", fix=f"correct '{field}'") from error
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:

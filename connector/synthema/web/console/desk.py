@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from synthema.assembly import Connector, find_operation
 from synthema.errors import NotFoundError
@@ -60,6 +61,11 @@ class Desk:
         if did == self.did:
             return self.name
         return next((peer.name for peer in self.connector.settings.peers if peer.did == did), did)
+
+    def policy_address(self, policy: dict[str, Any]) -> str:
+        """The address of a policy version's page."""
+        named = {"policy": policy["policy"], "version": policy["version"]}
+        return f"{self.base}/policies/show?{urlencode(named)}"
 
     def command(self, *words: str) -> str:
         """A command of the command line for this connector, ready to be copied into a shell."""

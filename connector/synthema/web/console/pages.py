@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthema.vocabulary import compact, expand, load_vocabulary
+from synthema.web.console.desk import Desk
 from synthema.web.console.forms import Form
 from synthema.web.security import json_response
 
@@ -61,6 +62,15 @@ class Download:
 
 
 Answer = Page | Download
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address below the console, and the view that answers there."""
+
+    path: str
+    view: Callable[[Desk, Visit], Answer]
+    method: Literal["GET", "POST"] = "GET"
 
 
 def wants_json(request: Request) -> bool:

@@ -1,0 +1,1 @@
+"""Outside suites: what others say our implementation must do. Run all with ``python -m tests.conformance``."""
