@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,39 +9,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Rule
+from synthema.datasets.rules import broken
 from synthema.spi.model import Metric
 from synthema_evaluation.columns import Tables
 from synthema_evaluation.intervals import wilson
 
 Flags = NDArray[np.bool_]
-COMPARISONS: dict[str, Callable[[pl.Series, pl.Series], pl.Series]] = {
-    "<=": operator.le,
-    "<": operator.lt,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">=": operator.ge,
-    ">": operator.gt,
-}
 
 
-def broken(rule: Rule, table: pl.DataFrame) -> Flags:
-    """Which rows break a rule; a row in which a side is missing breaks none."""
-    left = table[rule.left]
-    right = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)
-    if pl.String in (left.dtype, right.dtype):
-        left, right = left.cast(pl.String), right.cast(pl.String)
-    holds = COMPARISONS[rule.comparison](left, right).fill_null(value=True).to_numpy()
-    applies = np.ones(table.height, dtype=bool)
-    for name, value in rule.when.items():
-        applies &= (table[name].cast(pl.String) == value).fill_null(value=False).to_numpy()
-    return np.asarray(applies & ~holds, dtype=bool)
+def _broken(rule: Rule, table: pl.DataFrame) -> Flags:
+    return np.asarray(broken(table, rule).to_numpy(), dtype=bool)
 
 
 def rule_metric(tables: Tables, codebook: Codebook) -> tuple[Metric, dict[str, Any]]:
     """Share of synthetic rows that break a rule of the codebook, and the share for each rule."""
     names = set(tables.synthetic.columns) & set(tables.train.columns)
     rules = [r for r in codebook.rules if _used(r) <= names]
-    flags = {rule.id: (broken(rule, tables.synthetic), broken(rule, tables.train)) for rule in rules}
+    flags = {rule.id: (_broken(rule, tables.synthetic), _broken(rule, tables.train)) for rule in rules}
     n = tables.synthetic.height
     any_synthetic = np.any([f[0] for f in flags.values()], axis=0) if flags else np.zeros(n, dtype=bool)
     any_real = np.any([f[1] for f in flags.values()], axis=0) if flags else np.zeros(tables.train.height, dtype=bool)

@@ -8,7 +8,6 @@ Only synthetic rows are looked at, so this is post-processing.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -16,31 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Rule
+from synthema.datasets.rules import broken
 
 REDRAWS = 20
 Flags = NDArray[np.bool_]
 
-COMPARISONS: dict[str, Callable[[pl.Series, pl.Series], pl.Series]] = {
-    "<=": operator.le,
-    "<": operator.lt,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">=": operator.ge,
-    ">": operator.gt,
-}
 
-
-def broken(rule: Rule, table: pl.DataFrame) -> Flags:
-    """Which rows break a rule; a row in which a side is missing breaks none."""
-    left = table[rule.left]
-    right = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)
-    if pl.String in (left.dtype, right.dtype):
-        left, right = left.cast(pl.String), right.cast(pl.String)
-    holds = COMPARISONS[rule.comparison](left, right).fill_null(value=True).to_numpy()
-    applies = np.ones(table.height, dtype=bool)
-    for name, value in rule.when.items():
-        applies &= (table[name].cast(pl.String) == value).fill_null(value=False).to_numpy()
-    return np.asarray(applies & ~holds, dtype=bool)
+def _broken(rule: Rule, table: pl.DataFrame) -> Flags:
+    return np.asarray(broken(table, rule).to_numpy(), dtype=bool)
 
 
 def broken_any(codebook: Codebook, table: pl.DataFrame) -> Flags:
@@ -48,7 +30,7 @@ def broken_any(codebook: Codebook, table: pl.DataFrame) -> Flags:
     flags = np.zeros(table.height, dtype=bool)
     for rule in codebook.rules:
         if _readable(rule, table):
-            flags |= broken(rule, table)
+            flags |= _broken(rule, table)
     return flags
 
 
@@ -80,7 +62,7 @@ def enforce_rules(
 
 def _mended(rule: Rule, table: pl.DataFrame, codebook: Codebook) -> pl.DataFrame:
     variable = codebook.variable(rule.left)
-    bad = broken(rule, table)
+    bad = _broken(rule, table)
     if variable.type == "category" or rule.comparison in ("<", ">", "!=") or not bad.any():
         return table
     limit = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)

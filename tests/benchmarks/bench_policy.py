@@ -46,14 +46,14 @@ def run() -> list[dict[str, Any]]:
     rules = sum(len(policy.rules) for policy in policies)
     # One engine after the other, three times each, and the best of each: other work on the machine slows both.
     lines = []
-    for name, asked, goal in (("permit", permit, 1.0), ("denial with smallest change", deny, None)):
+    for name, asked, goal in (("permit", permit, 1.0), ("denial with smallest change", deny, 0.5)):
         pairs = [(_rate(lambda a=asked: decide(compiled, a)), _rate(lambda a=asked: cedar.allows(a))) for _ in range(3)]
         best_ours, best_peer = (max(rates) for rates in zip(*pairs, strict=True))
         lines.append(_line(f"policy: {name}, {rules} rules, vs. cedarpy (preparsed)", best_ours, best_peer, goal))
     return lines
 
 
-def _line(name: str, ours: float, peer: float, goal: float | None) -> dict[str, Any]:
+def _line(name: str, ours: float, peer: float, goal: float) -> dict[str, Any]:
     return {
         "name": name,
         "ours": round(ours),

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import pytest
@@ -22,10 +23,12 @@ from synthema.clock import Clock, FixedClock
 from synthema.config import Settings, load_settings
 from synthema.demo import house as demo
 from synthema.demo.patients import HospitalData, hospital_data
+from synthema.errors import SynthemaError
 from synthema.policy.templates import render
-from synthema.runs.governor import Answer
 from synthema.runs.model import Grant, RunRequest
 from synthema.runs.store import artefacts
+from synthema.vocabulary.namespaces import SYN
+from tests.unit.spi.plugin_files import write_plugin
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 DATASET = "mgus"
@@ -44,7 +47,7 @@ THRESHOLDS = {
     "alike": 0.75,
     "same-course": 0.20,
 }
-FIELDS = ["age", "sex", "hgb", "creat", "mspike", "ptime", "pstat", "futime", "death"]
+FIELDS = ["sex", "hgb", "creat", "mspike", "ptime", "pstat", "futime", "death"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class House(demo.House):
             "dataset": DATASET,
             "purpose": RESEARCH,
             "action": "synthesise",
-            "anonymise": {"plugin": "minimise", "parameters": {"fields": FIELDS, "band": ["age"], "k": 5}},
+            "anonymise": {"plugin": "minimise", "parameters": {"fields": FIELDS, "k": 5}},
             "compute": {"plugin": "marginals", "parameters": {}},
             "kind": "generator",
             "evaluate": {"plugin": "evaluation", "parameters": {}},
@@ -104,7 +107,7 @@ class House(demo.House):
             "agreement": self.permit,
         } | changes
 
-    def request(self, **changes: Any) -> tuple[RunRequest, Answer]:
+    def request(self, **changes: Any) -> tuple[RunRequest, dict[str, Any]]:
         """Ask, without starting what is permitted."""
         answer = self.call("request/submit", {"request": self.wish(**changes), "execute": False})
         record = self.connector.governor.run(answer["run"])
@@ -115,6 +118,14 @@ class House(demo.House):
         request, answer = self.request(**changes)
         assert answer["effect"] == "permit", answer["sentences"]
         return self.connector.governor.grant(request.id), request
+
+    # plugins of strangers ------------------------------------------------------------
+
+    def approve(self, name: str) -> None:
+        """Two people approve a plugin's present files."""
+        asked = self.call("plugin/signing", {"name": name})
+        approvals = [{"person": s.person, "signature": s.sign(asked["sign"])} for s in self.signatories]
+        self.call("plugin/approve", {"name": name, "digest": asked["digest"], "approvals": approvals})
 
     # what is there -------------------------------------------------------------------
 
@@ -145,6 +156,73 @@ class House(demo.House):
             artefacts=count,
             files=tuple(sorted(str(path.relative_to(home)) for path in (home / "artefacts").rglob("*"))),
         )
+
+
+@contextmanager
+def refused(house: House, error: type[SynthemaError], match: str, *, entry: str = "Refusal") -> Iterator[None]:
+    """What is tried inside is refused, the refusal stands in the log, and nothing else has changed."""
+    before, position = house.snapshot(), house.connector.log.size() - 1
+    with pytest.raises(error, match=match):
+        yield
+    entries = house.log_text(position)
+    assert [text for text in entries if f"<{SYN}{entry}>" in text], f"the log says nothing of it: {entries}"
+    assert house.snapshot() == before
+    house.connector.log.checkpoint()
+    house.connector.log.verify()
+
+
+GENERATOR = """
+from synthema.spi import Generated, hookimpl
+
+@hookimpl
+def generate(table, codebook, parameters, rows):
+{body}
+    return Generated(table.sample(rows, with_replacement=True, seed=1), epsilon={epsilon}, delta=0.0)
+"""
+
+
+def generator_manifest(name: str, guarantee: str = "differential-privacy") -> str:
+    """The manifest of a small generator; ``guarantee`` is what it claims."""
+    return f"""
+spec_version = 1
+name = "{name}"
+version = "0.1.0"
+title = "A small generator"
+description = "Exists to show what the connector holds back."
+api = ">=0.1,<1"
+kind = "generator"
+capabilities = ["generate"]
+data_categories = ["ClinicalRecord"]
+inputs = ["pseudonymised"]
+outputs = ["synthetic"]
+network = "none"
+licence = "Apache-2.0"
+
+[guarantee]
+kind = "{guarantee}"
+unit = "{"none" if guarantee == "none" else "patient"}"
+assurance = "declared"
+
+[[parameters]]
+name = "epsilon"
+type = "number"
+default = 1.0
+description = "the privacy loss"
+
+[[parameters]]
+name = "delta"
+type = "number"
+default = 0.0
+description = "the delta"
+"""
+
+
+def write_generator(
+    folder: Path, name: str, body: str = "pass", *, guarantee: str = "differential-privacy", epsilon: str = "0.0"
+) -> Path:
+    """A stranger's generator in a folder that stands on ``sys.path``; ``body`` is what it does first."""
+    code = GENERATOR.format(body=indent(dedent(body), "    "), epsilon=epsilon)
+    return write_plugin(folder, name, code, generator_manifest(name, guarantee))
 
 
 def settle(folder: Path, clock: Clock) -> Settled:
@@ -263,12 +341,13 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Connector]:
 
 
 @contextmanager
-def copy_of(settled: Settled, folder: Path, clock: Clock | None = None) -> Iterator[House]:
-    """A hospital of one's own: a copy of the one that was set up, opened."""
+def copy_of(settled: Settled, folder: Path, clock: Clock | None = None, **changes: Any) -> Iterator[House]:
+    """A hospital of one's own: a copy of the one that was set up, opened; ``changes`` are of its settings."""
     home = folder / "home"
     shutil.copytree(settled.home, home)
     home.chmod(0o700)
-    with opened(load_settings(home), clock or FixedClock(NOW)) as connector:
+    settings = load_settings(home).model_copy(update=changes)
+    with opened(settings, clock or FixedClock(NOW)) as connector:
         house = House(connector, settled.signatories)
         house.permit = settled.permit
         yield house

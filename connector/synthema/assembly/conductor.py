@@ -98,6 +98,8 @@ class Conductor:
         for study in self.studies():
             if study.state not in store.FINAL:
                 self._end(study.id, ConductState.FAILED, "the hub stopped while the study was under way")
+        if self._studies.exists():  # candidates of studies that have ended: the hub was killed before it deleted them
+            shutil.rmtree(self._studies)
 
     def close(self) -> None:
         """Stop; studies under way fail at the next start."""
@@ -254,8 +256,14 @@ class Conductor:
             self._rooms, plan, result, content, statements,
             {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
         )  # fmt: skip
-        published = self._publication.publish(plan, document, content)
-        self._finish(plan.id, published | {"series": series})
+        now = self._rooms.clock.now()
+
+        def finish(connection: Connection, published: dict[str, Any]) -> None:
+            event, result = {"kind": "released", "text": "released with certificate"}, published | {"series": series}
+            store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=result)
+
+        self._publication.publish(plan, document, content, finish)
+        shutil.rmtree(self._folder(plan.id), ignore_errors=True)
 
     def _record_release(self, plan: StudyPlan, candidate: str, evidence: Mapping[str, dict[str, Any]]) -> int:
         """Write down that every gate passed; the certificate proves this entry. Returns its position."""
@@ -268,11 +276,6 @@ class Conductor:
             self._rooms.clock.now(), used=used,
         )  # fmt: skip
         return self._rooms.log.record(activity).sequence
-
-    def _finish(self, identifier: str, result: dict[str, Any]) -> None:
-        self._note(identifier, {"kind": "released", "text": "released with certificate"},
-                   state=ConductState.RELEASED, result=result)  # fmt: skip
-        shutil.rmtree(self._folder(identifier), ignore_errors=True)
 
     def _end(self, identifier: str, state: ConductState, reason: str, result: dict[str, Any] | None = None) -> None:
         """Refuse, stop or fail a study; its candidate is deleted and the log says why."""
@@ -294,8 +297,12 @@ class Conductor:
         now = self._rooms.clock.now()
         self._rooms.database.write(lambda connection: store.note(connection, identifier, now, event, **changes))
 
+    @property
+    def _studies(self) -> Path:
+        return self._rooms.settings.home / "studies"
+
     def _folder(self, identifier: str) -> Path:
-        folder = self._rooms.settings.home / "studies" / identifier
+        folder = self._studies / identifier
         (folder / "work").mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -84,7 +84,7 @@ class Participation:
     def invited(self, caller: str, plan: StudyPlan) -> dict[str, Any]:
         """Decide an invitation; on permit take part in the background. The answer carries the reasons."""
         _require_coordinator(plan, caller)
-        request = contribution_request(plan, self._rooms.settings.did)
+        request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
         answer = self._governor.request(request)
         if answer.grant is not None:
             self._workers.submit(self._take_part, plan, answer.grant, request)
@@ -99,13 +99,12 @@ class Participation:
             return
         try:
             limits = self._limits(plan, grant, session)
-            outcome = participant.run(plan, RoundSession(session), limits)
-        except Exception:
-            self._governor.fail(request.id, "an internal fault ended the rounds")
+            self._settle(session, participant.run(plan, RoundSession(session), limits))
+        except BaseException as error:
+            self._governor.give_up(request.id, error)
             raise
         finally:
             session.close()
-        self._settle(session, outcome)
 
     def _settle(self, session: GovernedSession, outcome: Outcome) -> None:
         if outcome.state is not ParticipationState.FINISHED:
@@ -152,7 +151,9 @@ class Participation:
         """Decide whether a candidate may be measured here; on permit measure it in the background."""
         _require_coordinator(plan, caller)
         contribution = self._contribution_of(plan)
-        request = evaluation_request(plan, self._rooms.settings.did, 0)
+        # The very version that was contributed: a newer one would measure a candidate it had no part in.
+        version = self._governor.run(contribution).request.dataset
+        request = evaluation_request(plan, self._rooms.settings.did, 0).model_copy(update={"dataset": version})
         answer = self._governor.request(request)
         if answer.grant is not None:
             self._workers.submit(self._measure, plan, candidate, answer.grant, request, contribution)
@@ -179,12 +180,20 @@ class Participation:
             self._fail_unstarted(request.id, error.message)
             return
         try:
-            evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, read_table(content))
+            self._measure_inside(plan, candidate, content, session, contribution)
         except SynthemaError as error:
-            self._governor.fail(request.id, error.message)
-            return
+            self._governor.give_up(request.id, error)
+        except BaseException as error:
+            self._governor.give_up(request.id, error)
+            raise
         finally:
             session.close()
+
+    def _measure_inside(
+        self, plan: StudyPlan, candidate: str, content: bytes, session: GovernedSession, contribution: str
+    ) -> None:
+        request = session.request
+        evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, read_table(content))
         run = self._rooms.log.iri("run", request.id)
         now = self._rooms.clock.now()
         figures = canonical_json(evaluation_json(evaluation))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -69,12 +69,18 @@ class Publication:
     def resolver(self) -> DidResolver:
         return self._trust.resolver
 
-    def publish(self, plan: StudyPlan, content: CertificateContent, rows: bytes) -> dict[str, Any]:
-        """Certify, pack and offer released rows; what is fetched later is this package, in one transaction."""
+    def publish(
+        self,
+        plan: StudyPlan,
+        content: CertificateContent,
+        rows: bytes,
+        finish: Callable[[Connection, dict[str, Any]], None],
+    ) -> None:
+        """Certify, pack and offer released rows. The package can be fetched as soon as ``finish`` is kept with it."""
         record = self._trust.issuer.issue(content)
         codebook = canonical_json(plan.codebook.model_dump(mode="json"))
         package = self._trust.issuer.package(record.id, {"dataset.parquet": rows, "codebook.json": codebook})
-        artefact = self._governor.keep_file("package.zip", MEDIA_TYPE, package)
+        artefact = self._governor.keep_file(plan.id, "package.zip", MEDIA_TYPE, package)
         name = artefact.digest.removeprefix("sha256:")
         policy = render("synthetic-data-offer", {"dataset": self._rooms.log.iri("dataset", name), "title": plan.title})
 
@@ -82,14 +88,17 @@ class Publication:
             run_store.insert_artefacts(connection, plan.id, [artefact])
             run_store.settle_artefacts(connection, plan.id, "released")
             self._shelf.publish_synthetic(connection, name, plan.title, policy)
+            finish(
+                connection,
+                {
+                    "certificate": record.id,
+                    "document": record.document,
+                    "package": artefact.digest,
+                    "bytes": artefact.bytes,
+                },
+            )
 
         self._rooms.database.write(keep)
-        return {
-            "certificate": record.id,
-            "document": record.document,
-            "package": artefact.digest,
-            "bytes": artefact.bytes,
-        }
 
 
 def certificate_content(

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Float, String, Table, Text, insert, select
 
 from synthema.budget import EVERYONE
+from synthema.canonical import digest_bytes
 from synthema.datasets import DatasetVersion, catalogue_record
 from synthema.datasets.catalogue import CONTEXT
 from synthema.dataspace import (
@@ -35,6 +36,7 @@ from synthema.errors import DeniedError, NotFoundError
 from synthema.ids import new_id
 from synthema.permits import Agreement as KeptAgreement
 from synthema.policy import Policy, parse_policy, to_odrl
+from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.governor import Governor, Rooms
 from synthema.storage import UtcDateTime, metadata
 
@@ -77,14 +79,33 @@ class Shelf:
                 self._rooms.budget.account_for(connection, version.name, None, EVERYONE)
             except DeniedError:
                 self._rooms.budget.open_account_within(connection, version.name, EVERYONE, total_epsilon, delta)
-            connection.execute(insert(offers).values(**offer))
+            self._keep_offer(connection, offer)
 
         self._rooms.database.write(keep)
         return str(offer["id"])
 
     def publish_synthetic(self, connection: Connection, artefact: str, title: str, policy: str) -> None:
         """Offer a released package, within the transaction that releases it."""
-        connection.execute(insert(offers).values(**self._row(artefact, "synthetic", title, policy)))
+        self._keep_offer(connection, self._row(artefact, "synthetic", title, policy))
+
+    def _keep_offer(self, connection: Connection, offer: dict[str, Any]) -> None:
+        connection.execute(insert(offers).values(**offer))
+        log, now = self._rooms.log, offer["published_at"]
+        dataset = Entity(log.iri("dataset", offer["dataset"]), ("Dataset",), offer["title"])
+        entity = Entity(log.iri("offer", offer["id"]), ("Offer",), digest=digest_bytes(offer["policy"].encode()))
+        log.append(
+            connection,
+            Activity(
+                log.iri("activity", new_id("activity")),
+                "OfferPublication",
+                f"Offered: {offer['title']}",
+                now,
+                now,
+                agents=(Agent(self._rooms.settings.did, "Organization"),),
+                used=(dataset,),
+                generated=(entity,),
+            ),
+        )
 
     def _row(self, dataset: str, kind: str, title: str, policy: str) -> dict[str, Any]:
         return {

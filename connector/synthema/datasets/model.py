@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pydantic import Field, field_validator
+from sqlalchemy import Connection
 
 from synthema.consent import machine_for
 from synthema.datasets.codebook import Closed, Codebook
@@ -111,6 +112,9 @@ class ReadAuthorisation(Protocol):
 class Guard(Protocol):
     """The port that decides whether an authorisation opens a dataset; the runs room registers it."""
 
-    def verify(self, authorisation: object, dataset_digest: str) -> None:
-        """Return if this authorisation opens the dataset of this digest, now; raise otherwise."""
+    def admit(self, connection: Connection, authorisation: object, dataset_digest: str) -> None:
+        """Return if this authorisation opens the dataset of this digest, now; raise otherwise.
+
+        What admitting changes is kept in the caller's transaction, together with the log entry of the opening.
+        """
         ...

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from synthema.datasets.codebook import Codebook, Rule, Variable
+from synthema.datasets.codebook import Codebook, Variable
+from synthema.datasets.rules import broken
 from synthema.errors import InputError
 
 SPARSE = 0.5
@@ -88,24 +89,6 @@ def assess(table: pl.DataFrame, codebook: Codebook) -> Quality:
     violations = {rule.id: int(broken(table, rule).sum()) for rule in codebook.rules}
     findings += _rule_findings(codebook, violations, table.height)
     return Quality(table.height, completeness, violations, tuple(findings))
-
-
-def broken(table: pl.DataFrame, rule: Rule) -> pl.Series:
-    """Which rows break a rule; a row in which a value is not known breaks none. Boolean, one for each row."""
-    left = pl.col(rule.left)
-    right = pl.col(rule.right) if isinstance(rule.right, str) else pl.lit(rule.right)
-    holds = {
-        "<=": left <= right,
-        "<": left < right,
-        "==": left == right,
-        "!=": left != right,
-        ">=": left >= right,
-        ">": left > right,
-    }[rule.comparison]
-    applies = pl.lit(value=True)
-    for name, value in rule.when.items():
-        applies &= pl.col(name) == value
-    return table.select((applies & ~holds).fill_null(value=False).alias("broken"))["broken"]
 
 
 def _completeness_findings(variable: Variable, recorded: float) -> list[QualityFinding]:

@@ -85,6 +85,4 @@ def write_durably(path: Path, data: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise StorageError(
-            f"the sealed table could not be written: {error.strerror}", fix="check disk and rights"
-        ) from error
+        raise StorageError(f"a file could not be written: {error.strerror}", fix="check disk and rights") from error

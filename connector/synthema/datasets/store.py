@@ -57,7 +57,11 @@ class DatasetStore:
         self._guard: Guard | None = None
 
     def guard_with(self, guard: Guard) -> None:
-        """Register who decides on opening. Until then, nothing opens."""
+        """Register who decides on opening, once and for all. Until then, nothing opens."""
+        if self._guard is not None:
+            refusal = ConflictError("somebody decides on opening data already", fix="start a run through the governor")
+            self._record_refusal(guard, None, refusal)
+            raise refusal
         self._guard = guard
 
     # adding -----------------------------------------------------------------------------
@@ -180,35 +184,33 @@ class DatasetStore:
         """
         asked = getattr(authorisation, "dataset", None)
         try:
-            version = self._admit(authorisation, asked)
-            self._log.record(
-                self._activity(
-                    "DatasetOpening",
-                    f"Dataset opened: {version.title}, version {version.version}",
-                    used=version,
-                    attributes={"authorisation": str(getattr(authorisation, "id", "unknown"))[:80]},
-                )
-            )
+            version = self._known(asked)
+            self._database.write(lambda connection: self._admit(connection, authorisation, version))
             return self._unseal(version)
         except SynthemaError as refusal:
             self._record_refusal(authorisation, asked, refusal)
             raise
 
-    def _admit(self, authorisation: ReadAuthorisation, asked: object) -> DatasetVersion:
-        if self._guard is None:
-            raise DeniedError("nobody decides on opening data yet", fix="start the connector with its governor")
+    def _known(self, asked: object) -> DatasetVersion:
         if not isinstance(asked, str):
             raise DeniedError("data opens against a grant only", fix="start a run through the governor")
         version = self.version(asked)
         if version.erased_at is not None:
             raise DeniedError("the rows of this version were erased", fix="use a version that is kept")
+        return version
+
+    def _admit(self, connection: Connection, authorisation: ReadAuthorisation, version: DatasetVersion) -> None:
+        if self._guard is None:
+            raise DeniedError("nobody decides on opening data yet", fix="start the connector with its governor")
         try:
-            self._guard.verify(authorisation, version.digest)
+            self._guard.admit(connection, authorisation, version.digest)
         except SynthemaError:
             raise
         except Exception as error:  # a guard that breaks has not said yes
             raise DeniedError("the authorisation could not be checked", fix="look into the connector's log") from error
-        return version
+        label = f"Dataset opened: {version.title}, version {version.version}"
+        shown = {"authorisation": str(getattr(authorisation, "id", "unknown"))[:80]}
+        self._record(connection, "DatasetOpening", label, used=version, attributes=shown)
 
     def _unseal(self, version: DatasetVersion) -> pl.DataFrame:
         try:

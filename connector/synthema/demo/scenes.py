@@ -116,11 +116,11 @@ def patients_and_consent(stage: Stage, data: list[HospitalData]) -> None:
             },
         )
         states = house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": brought.consents})
-        rows.append(
-            (house.name, added["rows"], _states(states["states"]), states["optOuts"], "research" if basis == RESEARCH else "consent")
-        )
+        ground = "research" if basis == RESEARCH else "consent"
+        rows.append((house.name, added["rows"], _states(states["states"]), states["optOuts"], ground))
         tale.claim(f"{house.name} takes in {brought.patients} patients", added["rows"] == brought.patients)
-    items.append(Table("Patients and consent", ("hospital", "patients", "consent", "opt-outs", "legal basis"), tuple(rows)))
+    columns = ("hospital", "patients", "consent", "opt-outs", "legal basis")
+    items.append(Table("Patients and consent", columns, tuple(rows)))
     tale.close_chapter()
 
 

@@ -55,28 +55,24 @@ class Suggestion:
 
 def suggest(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment) -> Suggestion:
     """Find the smallest change; see the module for what counts as one."""
-    blocking = _blocking_operands(compiled, outcome)
     if outcome.refusals:
         return Suggestion(unchangeable="no change of parameters helps: the request cannot be judged as it stands")
+    goals = _goals(compiled, outcome)
+    blocking = _blocking_operands(goals)
     if PURPOSE in blocking:
         return Suggestion(
             unchangeable="no change of parameters helps: choose a permitted purpose",
             permitted_purposes=_permitted_purposes(compiled, request),
         )
-    found = _search(compiled, request, outcome)
+    found = _search(compiled, request, goals)
     if found is not None:
         return Suggestion(changes=_changes(compiled, request, found))
     return Suggestion(unchangeable=_why_not(compiled, outcome, blocking))
 
 
-def _blocking_operands(compiled: CompiledPolicies, outcome: Assessment) -> frozenset[str]:
+def _blocking_operands(goals: list[_Goal]) -> frozenset[str]:
     """Operands nobody can change that keep a prohibition in force or every permission of a layer out of reach."""
-    blocking: set[str] = set()
-    for goal in _goals(compiled, outcome):
-        if any(True for _ in goal.alternatives):
-            continue
-        blocking |= goal.fixed
-    return frozenset(blocking)
+    return frozenset().union(*(goal.fixed for goal in goals if not goal.alternatives))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +83,11 @@ class _Goal:
     fixed: frozenset[str]
 
 
-def _goals(compiled: CompiledPolicies, outcome: Assessment) -> Iterator[_Goal]:
+def _goals(compiled: CompiledPolicies, outcome: Assessment) -> list[_Goal]:
+    return list(_each_goal(compiled, outcome))
+
+
+def _each_goal(compiled: CompiledPolicies, outcome: Assessment) -> Iterator[_Goal]:
     facts = outcome.facts
     mender = _Mender(compiled, facts)
     for rule, _ in outcome.forbidding:
@@ -174,8 +174,10 @@ class _Mender:
         if not self._movable(operand) or leaf.constraint is None:
             return []
         found: list[Value] = []
+        trial = dict(self.facts)
         for value in self._candidates(leaf.constraint, operand):
-            if value not in found and leaf.evaluate({**self.facts, operand.iri: Fact(value)}) is wanted:
+            trial[operand.iri] = Fact(value)
+            if value not in found and leaf.evaluate(trial) is wanted:
                 found.append(value)
         return found[:MAX_ALTERNATIVES]
 
@@ -224,8 +226,12 @@ def _step(value: Any, operand: Operand, *, down: bool) -> Any:
 
 def _products(lists: list[list[Fixes]]) -> list[Fixes]:
     """Every way to take one fix from each list. Where two name one operand, both values are tried: judging decides."""
+    if [] in lists:
+        return []
     ways: list[Fixes] = [{}]
     for alternatives in lists:
+        if alternatives == [{}]:
+            continue
         joined: list[list[Fixes]] = [[{**way, **fix}, {**fix, **way}] for way in ways for fix in alternatives]
         ways = _merged(joined)
     return ways
@@ -240,25 +246,34 @@ def _merged(lists: list[list[Fixes]]) -> list[Fixes]:
     return unique[:MAX_ALTERNATIVES]
 
 
-def _search(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment) -> Fixes | None:
-    """Uniform-cost search over sets of changes; the first one that permits has the fewest."""
+def _search(compiled: CompiledPolicies, request: AccessRequest, goals: list[_Goal]) -> Fixes | None:
+    """Uniform-cost search over sets of changes; the first one that permits has the fewest.
+
+    Every goal has to be mended, so it is enough to branch on one of them at a time:
+    the one with the fewest ways.
+    """
     order = itertools.count()
-    waiting: list[tuple[tuple[int, int], int, Fixes]] = [((0, 0), next(order), {})]
+    waiting: list[tuple[tuple[int, int], int, Fixes]] = []
     seen: set[frozenset[tuple[str, Value]]] = set()
-    for _ in range(MAX_STEPS):
-        if not waiting:
-            return None
-        _, _, fixes = heapq.heappop(waiting)
-        current = outcome if not fixes else assess(compiled, changed_request(request, fixes))
-        if current.permitted:
-            return fixes
-        goals = sorted(_goals(compiled, current), key=lambda goal: len(goal.alternatives))
-        for way in goals[0].alternatives if goals else ():
+
+    def branch(fixes: Fixes, open_goals: list[_Goal]) -> None:
+        for way in min(open_goals, key=lambda goal: len(goal.alternatives)).alternatives:
             joined = {**fixes, **way}
             key = frozenset(joined.items())
             if key not in seen:
                 seen.add(key)
                 heapq.heappush(waiting, (_cost(compiled, joined), next(order), joined))
+
+    branch({}, goals)
+    for _ in range(MAX_STEPS):
+        if not waiting:
+            return None
+        _, _, fixes = heapq.heappop(waiting)
+        current = assess(compiled, changed_request(request, fixes))
+        if current.permitted:
+            return fixes
+        if open_goals := _goals(compiled, current):
+            branch(fixes, open_goals)
     return None
 
 
@@ -293,7 +308,7 @@ def _permitted_purposes(compiled: CompiledPolicies, request: AccessRequest) -> t
     permitted = []
     for purpose in sorted(named & set(compiled.vocabulary.purposes.terms)):
         outcome = assess(compiled, changed_request(request, {PURPOSE: purpose}))
-        if PURPOSE not in _blocking_operands(compiled, outcome):
+        if PURPOSE not in _blocking_operands(_goals(compiled, outcome)):
             permitted.append(purpose)
     return tuple(permitted)
 

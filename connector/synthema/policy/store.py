@@ -306,10 +306,10 @@ class PolicyStore:
 
     # reading ---------------------------------------------------------------------------
 
-    def version(self, policy_id: str, version: str) -> PolicyVersion:
-        """One version; raises :class:`NotFoundError`."""
+    def version(self, policy_id: str, version: str, *, agreement: str = "") -> PolicyVersion:
+        """One version, of an agreement if one is named; raises :class:`NotFoundError`."""
         with self._database.read() as connection:
-            return find_version(connection, policy_id, version, self.vocabulary)
+            return find_version(connection, policy_id, version, self.vocabulary, agreement=agreement)
 
     def versions(self) -> list[PolicyVersion]:
         """All versions, newest first."""

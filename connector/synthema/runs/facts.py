@@ -24,6 +24,7 @@ from synthema.vocabulary.namespaces import ODRL, SYN
 
 OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked"}
 ROLE_TERMS = {"site": "site", "hub": "hub", "registry": "registry"}
+PRIVATE = "differential-privacy"  # a generator that promises it not has no ε, and 0 would be a lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ class FactFinder:
             SYN + "pluginDigest": tuple(sorted(plugin.digest for plugin in plugins.values())),
             SYN + "specialCategory": True,  # health data always are (GDPR 9(1))
             SYN + "publicSectorBody": False,  # no attestation of it is read yet; unattested is no
-            SYN + "epsilonRequested": request.epsilon,
-            SYN + "delta": request.delta,
         }
+        if request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE:
+            facts |= {SYN + "epsilonRequested": request.epsilon, SYN + "delta": request.delta}
         smallest_class = request.anonymise.parameters.get("k")
         if isinstance(smallest_class, int):
             facts[SYN + "minCellCount"] = smallest_class

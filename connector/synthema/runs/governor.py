@@ -38,7 +38,7 @@ from synthema.runs.grants import DataDoor, check_grant, sign_grant
 from synthema.runs.measured import evidence_of
 from synthema.runs.model import Artefact, Grant, RunRequest, RunState
 from synthema.runs.records import RunRecords
-from synthema.runs.sandbox import Sandbox
+from synthema.runs.sandbox import Sandbox, clear_leftovers
 from synthema.runs.session import GovernedSession, prepare
 from synthema.spi import ApprovedPlugin, PluginRegistry
 from synthema.storage import Database
@@ -92,8 +92,7 @@ class Governor:
         self.rooms = rooms
         self._facts = facts
         self._records = RunRecords(rooms.log.origin, rooms.settings.did, rooms.settings.name)
-        self._door = DataDoor(rooms.database, rooms.signer, rooms.clock)
-        rooms.datasets.guard_with(self._door)
+        rooms.datasets.guard_with(DataDoor(rooms.signer, rooms.clock))
 
     # request → decision → grant -------------------------------------------------------
 
@@ -207,10 +206,9 @@ class Governor:
         with ExitStack() as undo:
             try:
                 plugins = self._check_unused(grant, request)
-                undo.callback(self._clean, request.id)
                 sandbox = rooms.sandbox.open_session(
                     list(plugins.values()),
-                    self._folder(request.id, "work"),
+                    self._work(),
                     limits=rooms.settings.limits,
                     minimum_level=grant.minimum_isolation,
                 )
@@ -314,7 +312,6 @@ class Governor:
         files = rooms.database.write(settle)
         if not report.conformant:
             self._forget(request.id)
-        self._clean(request.id)
         return Verdict(request.id, report.conformant, report, files)
 
     def _fail_on_error(self, run: str) -> Callable[..., None]:
@@ -345,7 +342,6 @@ class Governor:
 
         rooms.database.write(end)
         self._forget(run)
-        self._clean(run)
 
     def recover(self) -> list[str]:
         """After a restart: every run that was under way fails cleanly; returns their ids.
@@ -353,14 +349,14 @@ class Governor:
         Nothing else works yet, so every working folder is a left-over (it may hold rows), and so
         is every output of a run that released none.
         """
-        home = self.rooms.settings.home
+        clear_leftovers(self._work())
         with self.rooms.database.read() as connection:
             left = store.unfinished(connection)
             released = store.runs_with_releases(connection)
         for record in left:
             self.fail(record.id, "the connector stopped while the run was under way")
-        for folder in [home / "runs", *(f for f in (home / "artefacts").glob("*") if f.name not in released)]:
-            if folder.exists():
+        for folder in (self.rooms.settings.home / "artefacts").glob("*"):
+            if folder.name not in released:
                 shutil.rmtree(folder)
         return [record.id for record in left]
 
@@ -389,13 +385,11 @@ class Governor:
 
     # files -----------------------------------------------------------------------------
 
-    def _folder(self, run: str, name: str) -> Path:
-        folder = self.rooms.settings.home / "runs" / run / name
+    def _work(self) -> Path:
+        """Where sandbox sessions make their folders; each deletes its own when it is closed."""
+        folder = self.rooms.settings.home / "runs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    def _clean(self, run: str) -> None:
-        shutil.rmtree(self.rooms.settings.home / "runs" / run, ignore_errors=True)
 
     def _artefacts(self, run: str) -> Path:
         """A folder for each run: equal bytes of two runs may be withheld for one and released for the other."""

@@ -12,13 +12,13 @@ from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection
 
 from synthema.clock import Clock
 from synthema.errors import DeniedError
 from synthema.identity import Signer
 from synthema.runs import store
 from synthema.runs.model import Grant
-from synthema.storage import Database
 
 GRANT_KEY = "grant"
 
@@ -47,13 +47,12 @@ def check_grant(grant: Grant, signer: Signer, at: datetime) -> None:
 class DataDoor:
     """Decides whether a grant may open a dataset; the datasets room asks it before every opening."""
 
-    def __init__(self, database: Database, signer: Signer, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, signer: Signer, clock: Clock) -> None:
         self._signer = signer
         self._clock = clock
 
-    def verify(self, authorisation: object, dataset_digest: str) -> None:
-        """Raise :class:`DeniedError` unless the authorisation is a consumed, unopened grant for this dataset."""
+    def admit(self, connection: Connection, authorisation: object, dataset_digest: str) -> None:
+        """Mark a consumed grant as opened; raise :class:`DeniedError` for anything else or another dataset."""
         if not isinstance(authorisation, Grant):
             raise DeniedError("data opens against a grant only", fix="start a run through the governor")
         now = self._clock.now()
@@ -62,4 +61,4 @@ class DataDoor:
             raise DeniedError(
                 "the grant is for another version of the dataset", fix="make a new request for the present version"
             )
-        self._database.write(lambda connection: store.open_once(connection, authorisation, now))
+        store.open_once(connection, authorisation, now)

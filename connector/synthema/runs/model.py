@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synthema.canonical import canonical_json, digest
 from synthema.errors import ConflictError
@@ -56,6 +56,12 @@ class RunRequest(Closed):
     agreement: str | None = Field(default=None, description="the agreement or permit the request rests on")
     study: str | None = None
     plan_digest: str | None = Field(default=None, description="digest of the study plan agreed between the parties")
+
+    @model_validator(mode="after")
+    def _alone_is_one(self) -> Self:
+        if self.kind in ("generator", "analysis") and self.contributing_parties != 1:
+            raise ValueError(f"a run of the kind '{self.kind}' has one contributing party: this site")
+        return self
 
     @property
     def digest(self) -> str:

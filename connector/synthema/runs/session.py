@@ -9,6 +9,7 @@ rows to the anonymiser inside the sandbox.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +43,14 @@ class Prepared:
 class GovernedSession:
     """One run's sandbox session; its plugins are those the grant names and no others."""
 
-    def __init__(self, grant: Grant, request: RunRequest, sandbox: Session, prepared: Prepared) -> None:
+    def __init__(
+        self, grant: Grant, request: RunRequest, sandbox: Session, prepared: Prepared, refused: Callable[[str], object]
+    ) -> None:
         self.grant = grant
         self.request = request
         self.prepared = prepared
         self._sandbox = sandbox
+        self._refused = refused
         self._one_call = threading.Lock()
 
     @property
@@ -57,7 +61,9 @@ class GovernedSession:
     def call(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook of a granted plugin inside the sandbox; raises :class:`PluginError`."""
         if plugin not in self.grant.plugin_digests:
-            raise PluginError(f"the grant does not name the plugin '{plugin}'", fix="ask for it in the request")
+            refusal = f"the grant does not name the plugin '{plugin[:60]}'"
+            self._refused(refusal)
+            raise PluginError(refusal, fix="ask for it in the request")
         with self._one_call:
             return self._sandbox.call(plugin, hook, **arguments)
 
@@ -103,7 +109,13 @@ def prepare(rooms: Rooms, records: RunRecords, grant: Grant, request: RunRequest
         "stability": prepared.stability,
     }
     rooms.log.record(records.prepared(request, facts, rooms.clock.now()))
-    return GovernedSession(grant, request, sandbox, prepared)
+    return GovernedSession(
+        grant,
+        request,
+        sandbox,
+        prepared,
+        lambda reason: rooms.log.record(records.refused(grant.id, reason, rooms.clock.now())),
+    )
 
 
 def _anonymise(

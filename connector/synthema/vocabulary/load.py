@@ -52,17 +52,19 @@ def _load(folder: Path) -> Vocabulary:
     paths = sorted(p for p in folder.rglob("*.ttl") if not _SKIPPED & set(p.relative_to(folder).parts))
     if not paths:
         raise InputError("there is no vocabulary here", where=str(folder), fix="give a folder with Turtle files")
-    lines: list[str] = []
     statements: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    lines: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         for triple in _triples(path):
-            lines.append(f"{triple} .")
             if isinstance(triple.subject, pyoxigraph.NamedNode) and not isinstance(triple.object, pyoxigraph.Triple):
                 statements[triple.subject.value][triple.predicate.value].append(triple.object.value)
+                lines[triple.subject.value].append(f"{triple} .")
     known = {iri: {key: tuple(sorted(values)) for key, values in found.items()} for iri, found in statements.items()}
     schemes = {name: Hierarchy(kind, _terms(known, SYN + name)) for name, kind in SCHEMES.items()}
     operands = {term.iri: _operand(known, term) for term in schemes["Operands"]}
-    return Vocabulary(version=digest_bytes(sorted_nquads(lines)), schemes=schemes, operands=operands)
+    # Only what the terms of a scheme say is pinned: other ontologies in the folder may change without a trace here.
+    pinned = {line for scheme in schemes.values() for term in scheme for line in lines[term.iri]}
+    return Vocabulary(version=digest_bytes(sorted_nquads(pinned)), schemes=schemes, operands=operands)
 
 
 def _triples(path: Path) -> list[pyoxigraph.Triple]:

@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from synthema.assembly import OPERATIONS, Connector, find_operation
 from synthema.canonical import canonical_json
 from synthema.errors import DeniedError
+from synthema.web.console import UPLOADS, console_router
 from synthema.web.security import install_guards, read_json
 
 MAX_MANAGEMENT_BYTES = 128 * 1024 * 1024  # a site's CSV file travels in the body
@@ -23,7 +24,8 @@ MAX_MANAGEMENT_BYTES = 128 * 1024 * 1024  # a site's CSV file travels in the bod
 def management_app(connector: Connector, token: str) -> FastAPI:
     """The application on the management port."""
     app = FastAPI(title=f"{connector.settings.name}: management", docs_url=None, redoc_url=None, openapi_url=None)
-    install_guards(app, max_bytes=MAX_MANAGEMENT_BYTES)
+    install_guards(app, larger=dict.fromkeys(("/management/", *UPLOADS), MAX_MANAGEMENT_BYTES))
+    app.include_router(console_router(connector, token))
 
     @app.get("/management")
     async def describe() -> list[dict[str, str]]:

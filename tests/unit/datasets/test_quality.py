@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from synthema.datasets import Codebook, Quality, Rule, assess
-from synthema.datasets.quality import broken
+from synthema.datasets.rules import broken
 from synthema.errors import InputError
 from tests.unit.datasets.test_source import codebook
 

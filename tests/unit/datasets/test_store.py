@@ -10,6 +10,7 @@ import pyoxigraph
 import pytest
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from synthema.clock import FixedClock
 from synthema.datasets import (
@@ -47,7 +48,7 @@ class Door:
         self.answer = answer
         self.asked: list[tuple[object, str]] = []
 
-    def verify(self, authorisation: object, dataset_digest: str) -> None:
+    def admit(self, connection: Connection, authorisation: object, dataset_digest: str) -> None:
         self.asked.append((authorisation, dataset_digest))
         if self.answer is not None:
             raise self.answer

@@ -15,7 +15,6 @@ from synthema.config import Peer, did_web, load_settings
 from synthema.errors import ConflictError, InputError
 from synthema.ids import kind_of, new_id, require_id
 
-
 LATEST = datetime(9999, 12, 29)  # noqa: DTZ001 - hypothesis wants bounds without a zone
 EARLIEST = datetime(1, 1, 3)  # noqa: DTZ001
 

@@ -77,7 +77,7 @@ def test_bad_case_files_are_refused_with_a_line(text: str, message: str) -> None
 
 def test_the_published_schema_is_current() -> None:
     path = bundled("policies") / "policy.schema.json"
-    assert path.read_text(encoding="utf-8") == schema_text(V), "write it again with: synthema policy schema"
+    assert path.read_text(encoding="utf-8") == schema_text(V), "write it again: synthema.policy.schema_text"
 
 
 def test_the_schema_takes_what_is_shipped_and_refuses_misspelt_keys() -> None:

@@ -188,10 +188,16 @@ class OnePolicy(Input):
     version: str
 
 
+class ShownPolicy(OnePolicy):
+    """A version of a policy; one that belongs to an agreement is found with it only."""
+
+    agreement: str = ""
+
+
 @operation("policy/show")
-def show_policy(connector: Connector, given: OnePolicy) -> dict[str, Any]:
+def show_policy(connector: Connector, given: ShownPolicy) -> dict[str, Any]:
     """A policy version in sentences and as ODRL."""
-    version = connector.policies.version(given.policy, given.version)
+    version = connector.policies.version(given.policy, given.version, agreement=given.agreement)
     return _policy_json(version) | {
         "sentences": list(explain_policy(version.policy, connector.vocabulary)),
         "odrl": to_odrl(version.policy),
@@ -217,6 +223,7 @@ def _policy_json(version: PolicyVersion) -> dict[str, Any]:
         "version": policy.version,
         "title": policy.title,
         "layer": str(policy.layer),
+        "agreement": version.agreement,
         "state": str(version.state),
         "digest": version.digest,
         "signedBy": list(version.signed_by),

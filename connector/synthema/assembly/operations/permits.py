@@ -53,9 +53,7 @@ def apply_for_permit(connector: Connector, given: ApplyForPermit) -> dict[str, A
         valid_to=today + timedelta(days=given.days),
     )
     by = Agent(content.principal_investigator, "Person")
-    return _permit_json(
-        connector.permits.apply(content, issuer=did, regime=connector.settings.regime, by=by)
-    )
+    return _permit_json(connector.permits.apply(content, issuer=did, regime=connector.settings.regime, by=by))
 
 
 class PermitTerms(Input):

@@ -13,7 +13,8 @@ from synthema.canonical import digest
 from synthema.clock import to_text
 from synthema.errors import InputError
 from synthema.ids import new_id
-from synthema.runs.execute import generate
+from synthema.runs.execute import check_generator, generate
+from synthema.runs.governor import Verdict
 from synthema.runs.model import RunRequest
 from synthema.runs.store import RunRecord, artefacts_of
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Submit(Input):
-    """A run request without its id; ``execute`` also runs it when it is permitted."""
+    """A run request without id and requester; ``execute`` also runs it when it is permitted."""
 
     request: dict[str, Any]
     execute: bool = Field(default=True, description="run at once when permitted")
@@ -31,17 +32,12 @@ class Submit(Input):
 @operation("request/submit")
 def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
     """Decide a request; on permit run it, measure the output in quarantine, release it or withhold it."""
-    values = {"requester": connector.settings.did, **given.request, "id": new_id("run")}
-    request = _read_request(values)
+    request = connector.governor.pinned(_read_request(given.request, connector.settings.did))
+    check_generator(request)
     answer = connector.governor.request(request)
     result = answer_json(answer)
     if answer.grant is not None and given.execute:
-        verdict = generate(connector.governor, answer.grant, request)
-        result["verdict"] = {
-            "released": verdict.released,
-            "sentences": list(verdict.report.sentences()),
-            "artefacts": [file.model_dump() for file in verdict.artefacts] if verdict.released else [],
-        }
+        result["verdict"] = _verdict_json(generate(connector.governor, answer.grant, request))
     return result
 
 
@@ -68,6 +64,13 @@ def show_request(connector: Connector, given: OneRun) -> dict[str, Any]:
         "evidence": record.evidence,
         "artefacts": [file.model_dump() | {"state": state} for file, state in files],
     }
+
+
+@operation("request/run")
+def run_request(connector: Connector, given: OneRun) -> dict[str, Any]:
+    """Run what was permitted earlier, once and before its grant expires."""
+    grant, request = connector.governor.grant(given.run), connector.governor.run(given.run).request
+    return {"run": given.run, "verdict": _verdict_json(generate(connector.governor, grant, request))}
 
 
 class OneArtefact(Input):
@@ -101,13 +104,26 @@ def check_connector(connector: Connector, given: Nothing) -> list[dict[str, str]
     ]
 
 
-def _read_request(values: dict[str, Any]) -> RunRequest:
+def _read_request(values: dict[str, Any], did: str) -> RunRequest:
+    """A request of this connector's own people, who cannot speak for another party."""
+    if values.get("requester", did) != did:
+        raise InputError(
+            "a request made here is this connector's own", where="request: requester", fix="leave 'requester' out"
+        )
     try:
-        return RunRequest.model_validate(values)
+        return RunRequest.model_validate(values | {"requester": did, "id": new_id("run")})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "request"
         raise InputError(f"{field}: {first['msg']}", where="request", fix=f"correct '{field}'") from error
+
+
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "released": verdict.released,
+        "sentences": list(verdict.report.sentences()),
+        "artefacts": [file.model_dump() for file in verdict.artefacts] if verdict.released else [],
+    }
 
 
 def run_json(record: RunRecord) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class Desk:
     @property
     def places(self) -> tuple[tuple[str, str], ...]:
         """Address and name of the pages in the menu; they follow from the connector's role."""
-        return tuple((f"{self.base}/{path}".rstrip("/"), name) for path, name in (*_GENERAL, *_OF_ROLE[self.role], *_LAST))
+        pages = (*_GENERAL, *_OF_ROLE[self.role], *_LAST)
+        return tuple((f"{self.base}/{path}".rstrip("/"), name) for path, name in pages)
 
     def require_role(self, role: str) -> None:
         """Raise :class:`NotFoundError` where this page is another role's."""
@@ -64,7 +65,7 @@ class Desk:
 
     def policy_address(self, policy: dict[str, Any]) -> str:
         """The address of a policy version's page."""
-        named = {"policy": policy["policy"], "version": policy["version"]}
+        named = {name: policy[name] for name in ("policy", "version", "agreement") if policy[name]}
         return f"{self.base}/policies/show?{urlencode(named)}"
 
     def command(self, *words: str) -> str:

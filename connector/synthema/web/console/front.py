@@ -41,15 +41,16 @@ _log = logging.getLogger(__name__)
 def console_router(connector: Connector, token: str) -> APIRouter:
     """All addresses of the console, and a way to it from the root."""
     router = APIRouter()
-    _Front(connector, token).add_to(router)
-
-    @router.get("/")
-    async def root() -> Response:
-        return _elsewhere(BASE)
-
     for name, media_type in _STATIC.items():
         router.add_api_route(f"{BASE}/static/{name}", _static(name, media_type), methods=["GET"])
+    for address in ("/", f"{BASE}/"):
+        router.add_api_route(address, _to_today, methods=["GET"])
+    _Front(connector, token).add_to(router)
     return router
+
+
+async def _to_today() -> Response:
+    return _elsewhere(BASE)
 
 
 class _Front:
@@ -137,9 +138,9 @@ class _Front:
                 return await run_in_threadpool(self._leave, request, answer)
             except SynthemaError as error:
                 return self._problem(request, error)
-            except Exception as fault:
-                _log.exception("%s %s failed", request.method, request.url.path, exc_info=fault)
-                return self._problem(request, _Fault("the console made a mistake", fix="see the connector's log"))
+            except Exception:  # noqa: BLE001 - the outermost edge: what is left is a mistake of ours
+                _log.exception("%s %s failed", request.method, request.url.path)
+                return self._problem(request, _FaultError("the console made a mistake", fix="see the connector's log"))
 
         endpoint.__name__ = f"{route.method.lower()}{route.path.replace('/', '_')}"
         return endpoint
@@ -153,7 +154,7 @@ class _Front:
         """The form that was sent; raises :class:`DeniedError` unless it carries this browser's mark."""
         form = read_form(request.headers.get("content-type", ""), await request.body())
         if not self._sessions.is_form_mark(name, form.text(MARK)):
-            raise DeniedError("this form was not made for this browser", fix="open the page again and send it once more")
+            raise DeniedError("this form was not made for this browser", fix="open the page and send it again")
         return form
 
     def _turn_away(self, request: Request) -> Response:
@@ -186,7 +187,7 @@ class _Front:
         return {"desk": self._desk, "title": title, "here": request.url.path, "mark": mark, "signed_in": signed_in}
 
 
-class _Fault(SynthemaError):
+class _FaultError(SynthemaError):
     """A mistake of ours, told without its detail."""
 
     code = "internal"

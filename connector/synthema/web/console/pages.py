@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from synthema.vocabulary import compact, expand, load_vocabulary
+from synthema.vocabulary import expand, load_vocabulary
 from synthema.web.console.desk import Desk
 from synthema.web.console.forms import Form
 from synthema.web.security import json_response
@@ -137,18 +137,17 @@ def plain(value: Any) -> str:
         return ", ".join(plain(item) for item in value)
     if isinstance(value, dict) and "operand" in value:
         return f"the {term(str(value['operand']))}"
-    text = str(value)
-    return term(text) if compact(expand(text)) != text or ":" in text else text
+    return term(str(value))
 
 
 def number(value: float | None) -> str:
     """Four significant digits; a dash for nothing."""
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "–" if value is None else f"{value:.4g}"
 
 
 def moment(text: str | None) -> str:
-    """A time of the log (ISO 8601, UTC) as date, hour and minute in UTC."""
-    return "–" if not text else f"{text[:10]} {text[11:16]} UTC" if len(text) > 10 else text
+    """A time of the log (ISO 8601, UTC) as date and time to the second, in UTC."""
+    return "–" if not text else f"{text[:10]} {text[11:19]} UTC" if len(text) > 10 else text
 
 
 def short(digest: str | None) -> str:

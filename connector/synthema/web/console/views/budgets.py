@@ -11,12 +11,14 @@ from synthema.web.console.pages import Page, Route, Visit
 ALERT: Final = 0.8
 """Share of a budget from which a person should look."""
 
+_TITLE: Final = "Privacy budget: what is spent and what is left"
+
 
 def show_budgets(desk: Desk, _visit: Visit) -> Page:
     """A meter and a ledger for each account."""
     accounts = desk.ask("budget/show")
     shown = [{**account, "name": account_name(account), "whose": recipient_name(desk, account)} for account in accounts]
-    return Page("budgets.html", "Privacy budget: what is spent and what is left", accounts, {"shown": shown, "alert": ALERT})
+    return Page("budgets.html", _TITLE, accounts, {"shown": shown, "alert": ALERT})
 
 
 def account_name(account: dict[str, Any]) -> str:

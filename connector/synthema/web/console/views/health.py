@@ -9,11 +9,11 @@ from synthema.web.console.pages import Page, Route, Visit
 
 GLOSSARY: Final = (
     ("Agreement", "What a site and a recipient settled about a dataset: who, what for, how long, with which budget."),
-    ("Certificate", "A signed statement about one synthetic dataset: how it was made, what protects, what was measured."),
+    ("Certificate", "A signed statement about one synthetic dataset: how it was made, and what was measured."),
     ("Chain", "The log's entries are bound together by hashes; changing one shows in all later signed heads."),
     ("Delta (δ)", "The small probability with which the bound given by ε may not hold."),
     ("Digest", "A fingerprint of a file or text. Another byte is another digest."),
-    ("DPIA", "Data protection impact assessment (GDPR Art. 35). Its thresholds are checked before a run and a release."),
+    ("DPIA", "Data protection impact assessment (GDPR Art. 35). Its thresholds are checked before each release."),
     ("DPO", "Data protection officer."),
     ("Epsilon (ε)", "How much a result may reveal about one patient at most. Smaller protects more."),
     ("Gate", "A threshold of the impact assessment that a measured figure must keep."),

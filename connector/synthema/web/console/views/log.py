@@ -99,7 +99,7 @@ def _shown(entry: dict[str, Any]) -> dict[str, Any]:
         if _text(q.subject) == activity and _text(q.predicate) == f"{PROV}wasAssociatedWith"
     ]
     label = labels[0] if labels else entry["graph"]
-    statements = [(_text(q.subject), _text(q.predicate), _text(q.object)) for q in quads]
+    statements = [tuple(map(_text, (q.subject, q.predicate, q.object))) for q in quads]
     return {**entry, "label": label, "types": types, "agents": agents, "statements": statements}
 
 
@@ -117,6 +117,7 @@ def _number(text: str) -> int:
 ROUTES = (
     Route("/log", list_entries),
     Route("/log/verify", verify, "POST"),
+    Route("/log/verify", list_entries),  # where a reload of the verified page leads
     Route("/log/{entry}", show_entry),
     Route("/log/{entry}/proof", prove_entry, "POST"),
 )

@@ -7,8 +7,6 @@ from typing import Any
 from synthema.web.console.desk import Desk
 from synthema.web.console.pages import Page, Route, Visit
 
-_SIGNING_ROLES = ("dpo", "data steward", "operator")
-
 
 def list_plugins(desk: Desk, _visit: Visit) -> Page:
     """All installed plugins, with the commands that approve those that may not run."""
@@ -22,7 +20,8 @@ def _commands(desk: Desk, plugin: dict[str, Any], people: list[dict[str, Any]]) 
     """Two signatures, each made by its person, and the approval that rests on both."""
     if not plugin["digest"]:
         return []
-    signatories = [p["person"] for p in people if set(p["roles"]) & set(_SIGNING_ROLES)][:2]
+    by_office = sorted(people, key=lambda person: "dpo" not in person["roles"])
+    signatories = [person["person"] for person in by_office][:2]
     signatories += ["PERSON"] * (2 - len(signatories))
     files = ("first.json", "second.json")
     signing = [

@@ -8,14 +8,28 @@ from synthema.errors import InputError, SynthemaError
 from synthema.web.console.desk import Desk
 from synthema.web.console.pages import Page, Route, Visit
 
+LAYERS: Final = {
+    "L0": "Union law",
+    "L1": "Member State law",
+    "L2": "site",
+    "L3": "dataset",
+    "L4": "agreement",
+}
+"""Layer → its name for people."""
+
 _SIGNABLE: Final = ("draft", "in review")
-_SIGNING_ROLES: Final = ("dpo", "data steward")
 
 
 def list_policies(desk: Desk, _visit: Visit) -> Page:
     """All policy versions, and the impact assessments beside them."""
     value = {"policies": desk.ask("policy/list"), "assessments": desk.ask("dpia/list")}
-    return Page("policies.html", "Policies: what is in force and what waits", value, {"people": _roles(desk)})
+    commands = {
+        a["dpia"]: _commands(desk, "dpia", a["signedBy"], a["dpia"])
+        for a in value["assessments"]
+        if a["state"] == "proposed"
+    }
+    more = {"people": _roles(desk), "commands": commands, "layers": LAYERS}
+    return Page("policies.html", "Policies: what is in force and what waits", value, more)
 
 
 def show_policy(desk: Desk, visit: Visit) -> Page:
@@ -23,9 +37,10 @@ def show_policy(desk: Desk, visit: Visit) -> Page:
     policy, version = visit.query.get("policy", ""), visit.query.get("version", "")
     if not policy or not version:
         raise InputError("no policy is named", fix="choose one from the list of policies")
-    value = desk.ask("policy/show", policy=policy, version=version)
-    commands = _commands(desk, value) if value["state"] in _SIGNABLE else []
-    return Page("policy.html", value["title"], value, {"commands": commands, "people": _roles(desk)})
+    value = desk.ask("policy/show", policy=policy, version=version, agreement=visit.query.get("agreement", ""))
+    words = (value["policy"], "--version", value["version"])
+    commands = _commands(desk, "policy", value["signedBy"], *words) if value["state"] in _SIGNABLE else []
+    return Page("policy.html", value["title"], value, {"commands": commands, "people": _roles(desk), "layers": LAYERS})
 
 
 def ask_for_text(_desk: Desk, _visit: Visit) -> Page:
@@ -56,19 +71,16 @@ def _roles(desk: Desk) -> dict[str, str]:
     return {person["person"]: ", ".join(person["roles"]) for person in desk.ask("people/list")}
 
 
-def _commands(desk: Desk, policy: dict[str, Any]) -> list[dict[str, str]]:
-    """For each person who may still sign, the command to run with their own key."""
+def _commands(desk: Desk, noun: str, signed_by: list[str], *words: str) -> list[dict[str, str]]:
+    """For each person who has not signed yet, the command to run with their own key."""
     return [
         {
             "who": f"{person['person']} ({', '.join(person['roles'])})",
-            "command": desk.command(
-                "policy", "sign", policy["policy"], "--version", policy["version"],
-                "--person", person["person"], "--key", "YOUR-KEY.pem",
-            ),
+            "command": desk.command(noun, "sign", *words, "--person", person["person"], "--key", "YOUR-KEY.pem"),
         }
         for person in desk.ask("people/list")
-        if person["person"] not in policy["signedBy"] and set(person["roles"]) & set(_SIGNING_ROLES)
-    ]  # fmt: skip
+        if person["person"] not in signed_by
+    ]
 
 
 ROUTES = (

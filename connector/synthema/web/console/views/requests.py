@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from synthema.report import decision_item
 from synthema.web.console.desk import Desk
 from synthema.web.console.pages import Page, Route, Visit
+from synthema.web.console.views.policies import LAYERS
 
-LAYERS = {
-    "L0": "Union law",
-    "L1": "Member State law",
-    "L2": "site policy",
-    "L3": "dataset policy",
-    "L4": "agreement",
+OPERATORS: Final = {
+    "lt": "less than",
+    "lteq": "at most",
+    "gt": "more than",
+    "gteq": "at least",
+    "neq": "anything but",
+    "isA": "a kind of",
+    "isAnyOf": "one of",
+    "isNoneOf": "none of",
+    "isAllOf": "all of",
+    "isPartOf": "part of",
 }
+"""How a comparison reads before what is required; an operator that is not here says nothing."""
 
 
 def list_requests(desk: Desk, _visit: Visit) -> Page:
@@ -27,8 +34,8 @@ def show_request(desk: Desk, visit: Visit) -> Page:
     value: dict[str, Any] = desk.ask("request/show", run=visit.path["run"])
     decision = value["decision"]
     item = decision_item("Decision", decision) if decision else None
-    more = {"item": item, "layers": LAYERS, "commands": _commands(desk, value)}
-    return Page("request.html", f"Request {value['run']}", value, more)
+    more = {"item": item, "layers": LAYERS, "operators": OPERATORS, "commands": _commands(desk, value)}
+    return Page("request.html", f"Request of {desk.party(value['requester'])}: {value['state']}", value, more)
 
 
 def _commands(desk: Desk, run: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""What happens to a study when a hospital or the hub disappears, or asks for what was not agreed.
+
+Real connectors, each a process of its own, talk over HTTP on loopback. Nothing
+is pretended: processes are killed, plugins really differ, codebooks really differ.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from synthema.demo.patients import hospital_data
+from synthema.resources import bundled
+from tests.e2e.space import HUB, SITES, Space, data_space, ended_run, log_text, run_of, spent, until
+
+pytestmark = pytest.mark.e2e
+
+ANSWER_SECONDS = 10.0
+SOON = ANSWER_SECONDS + 30  # a loaded machine starts sandboxes slowly
+LOST = SITES[2].key
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    folder = tmp_path_factory.mktemp("faults")
+    with data_space(folder, hospital_data((1, 1, 1)), answer_seconds=ANSWER_SECONDS) as started:
+        yield started
+
+
+@pytest.mark.article("GDPR 32")
+def test_a_hospital_that_disappears_in_a_round_ends_the_study_everywhere(space: Space) -> None:
+    before = {house.name: spent(house) for house in space.sites}
+    study = space.begin("A hospital disappears")
+    until(lambda: space.rounds(study), lambda opened: opened >= 1, 60)
+    space.kill(LOST)
+    ended = space.ended(study, SOON)
+    lost = space.houses[LOST]
+
+    assert ended["state"] == "failed"
+    assert lost.did in ended["reason"]
+    assert "did not" in ended["reason"] or "missing" in ended["reason"]
+    assert ended["candidate"] is None
+    assert ended["result"] is None
+    for house in space.sites[:2]:
+        run = ended_run(house, study)
+        assert run["state"] == "failed"
+        assert lost.did in run["reason"]
+        assert run["reason"][:200] in _unescaped(log_text(house))
+        assert spent(house) > before[house.name], "a run that started has spent its budget"
+
+    space.restart(LOST)
+    run = run_of(lost, study)
+    assert run["state"] == "failed"
+    assert run["reason"] == "the connector stopped while the run was under way"
+    assert run["reason"] in log_text(lost)
+    assert spent(lost) > before[lost.name]
+    for house in space.houses.values():
+        assert house.call("log/verify")["size"] > 0
+    assert not list((lost.running.settings.home / "runs").glob("*")), "the prepared table is gone"
+
+
+def test_a_hub_killed_in_a_round_ends_the_study_and_every_site_says_so(space: Space) -> None:
+    study = space.begin("The hub disappears in a round")
+    until(lambda: space.rounds(study), lambda opened: opened >= 1, 60)
+    space.kill(HUB.key)
+    for house in space.sites:
+        run = ended_run(house, study)
+        assert run["state"] == "failed"
+        assert "cannot be reached" in run["reason"] or "did not take" in run["reason"]
+        assert run["reason"][:100] in _unescaped(log_text(house))
+    hub = space.restart(HUB.key)
+    ended = space.study(study)
+    assert (ended["state"], ended["reason"]) == ("failed", "the hub stopped while the study was under way")
+    assert ended["reason"] in log_text(hub)
+
+
+def test_a_hub_killed_with_a_candidate_in_quarantine_releases_nothing(space: Space) -> None:
+    study = space.begin("The hub disappears with a candidate")
+    until(lambda: space.study(study)["state"], lambda state: state == "quarantined", 90)
+    home = space.hub.running.settings.home
+    kept = list((home / "studies").glob("*/candidate.parquet"))
+    assert [path.parent.name for path in kept] == [study]
+    space.kill(HUB.key)
+    hub = space.restart(HUB.key)
+
+    ended = space.study(study)
+    assert (ended["state"], ended["reason"]) == ("failed", "the hub stopped while the study was under way")
+    assert ended["result"] is None
+    assert list((home / "studies").rglob("*.parquet")) == []
+    assert not list((home / "artefacts").glob("*")), "nothing was kept for release"
+    assert hub.call("log/verify")["size"] > 0
+    for house in space.sites:
+        assert ended_run(house, study)["state"] == "released"  # its masked sums had left before
+        runs = [run for run in house.call("request/list") if run["study"] == study and run["action"] != "synthesise"]
+        assert all(ended_run(house, study, 60, run["action"]) for run in runs)
+
+
+def test_a_hub_that_asks_with_another_codebook_is_refused(space: Space) -> None:
+    shipped = (bundled("ontologies") / "dictionaries" / "mgus.yaml").read_text(encoding="utf-8")
+    wider = shipped.replace("edges: [0, 0.3, 0.6,", "edges: [0, 0.2, 0.6,")
+    assert wider != shipped
+    study = space.begin("Another codebook", codebook=wider)
+    ended = space.ended(study, SOON)
+    assert ended["state"] == "failed"
+    assert "codebook is not the one" in ended["reason"]
+    reasons = [ended_run(house, study)["reason"] for house in space.sites]
+    assert all(run_of(house, study)["state"] == "failed" for house in space.sites)
+    assert any("codebook is not the one" in reason for reason in reasons)
+
+
+def test_a_site_with_other_plugin_files_refuses_the_plan(space: Space, tmp_path: Path) -> None:
+    spec = find_spec("synthema_marginals")
+    assert spec is not None
+    assert spec.origin is not None
+    changed = tmp_path / "synthema_marginals"
+    shutil.copytree(Path(spec.origin).parent, changed, ignore=shutil.ignore_patterns("__pycache__"))
+    with (changed / "rounds.py").open("a", encoding="utf-8") as file:
+        file.write("\n# another build\n")
+    house = space.restart(LOST, {"PYTHONPATH": str(tmp_path)})
+    try:
+        house.approve_plugins()  # its own people approved the files it has
+        study = space.begin("Other plugin files")
+        ended = space.ended(study, SOON)
+        assert ended["state"] == "failed"
+        assert house.did in ended["reason"]
+        assert "the algorithm is not the one approved" in ended["reason"]
+        run = ended_run(house, study)
+        assert run["state"] == "failed"
+        assert "the algorithm is not the one approved" in run["reason"]
+        assert "the algorithm is not the one approved" in log_text(house)
+        assert space.rounds(study) == 0
+    finally:
+        space.restart(LOST)
+
+
+def _unescaped(text: str) -> str:
+    return text.replace('\\"', '"').replace("\\\\", "\\")

@@ -1,0 +1,122 @@
+"""What changes between the decision and the start of a run counts at the start; budgets are never spent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from synthema.consent import ConsentState
+from synthema.errors import DeniedError
+from synthema.runs.execute import generate
+from tests.e2e.house import DATASET, House, Settled, refused, site_policy
+
+pytestmark = pytest.mark.e2e
+
+
+def withdraw_site_policy(house: House) -> None:
+    (version,) = [p for p in house.call("policy/list") if p["layer"] == "L2"]
+    house.call("policy/withdraw", {"policy": version["policy"], "version": version["version"]})
+
+
+def tighten_site_policy(house: House) -> None:
+    text = site_policy(house, version="2").replace("epsilon at most: 4.0", "epsilon at most: 2.0")
+    house.activate_policy(text, "site.yaml")
+
+
+def withdraw_dataset_policy(house: House) -> None:
+    (version,) = [p for p in house.call("policy/list") if p["layer"] == "L3"]
+    house.call("policy/withdraw", {"policy": version["policy"], "version": version["version"]})
+
+
+def revoke_permit(house: House) -> None:
+    officer = house.signatories[0].person
+    house.call("permit/revoke", {"permit": house.permit, "person": officer, "reason": "the study was ended"})
+
+
+def suspend_permit(house: House) -> None:
+    house.connector.permits.decide(house.permit, "suspend", reason="under review")
+
+
+@pytest.mark.article("EHDS 68")
+@pytest.mark.parametrize(
+    "change",
+    [withdraw_site_policy, tighten_site_policy, withdraw_dataset_policy, revoke_permit, suspend_permit],
+    ids=lambda change: change.__name__,
+)
+def test_what_is_no_longer_permitted_does_not_start(house: House, change: Callable[[House], None]) -> None:
+    grant, request = house.granted()
+    change(house)
+    with refused(house, DeniedError, "what was permitted is no longer"):
+        house.connector.governor.start(grant, request)
+
+
+def test_a_policy_that_still_permits_lets_the_run_start(house: House) -> None:
+    grant, request = house.granted()
+    house.activate_policy(site_policy(house, version="2"), "site.yaml")
+    assert generate(house.connector.governor, grant, request).released
+
+
+def test_the_last_of_a_budget_is_not_denied_to_the_run_it_was_set_aside_for(house: House) -> None:
+    granted = [house.granted() for _ in range(2)]
+    _, denied = house.request(epsilon=4.0)
+    assert denied["effect"] == "permit" or "budget" in " ".join(denied["sentences"])
+    while house.request(epsilon=1.5)[1]["effect"] == "permit":
+        continue
+    grant, request = granted[-1]
+    house.connector.governor.start(grant, request).close()
+
+
+@pytest.mark.article("GDPR 7(3)")
+def test_who_withdraws_consent_before_the_start_is_left_out(house: House, settled: Settled) -> None:
+    keys = given_consent(settled)
+    grant, request = house.granted()
+    before = house.connector.consents.version()
+    house.connector.consents.change(DATASET, keys[0], ConsentState.WITHDRAWN)
+    session = house.connector.governor.start(grant, request)
+    session.close()
+    prepared = session.prepared
+    assert prepared.exclusion_list == before + 1
+    assert prepared.train.height + prepared.holdout.height == len(keys) - 1
+
+
+@pytest.mark.article("GDPR 7(3)")
+def test_when_too_few_consent_at_the_start_nothing_starts(house: House, settled: Settled) -> None:
+    grant, request = house.granted()
+    lines = [f"{key},ConsentWithdrawn,2026-11-22" for key in given_consent(settled)[45:]]
+    table = "\n".join(["patient_key,state,date", *lines]) + "\n"
+    house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": table})
+    with refused(house, DeniedError, "what was permitted is no longer"):
+        house.connector.governor.start(grant, request)
+
+
+def given_consent(settled: Settled) -> list[str]:
+    lines = settled.patients.consents.splitlines()[1:]
+    return [line.split(",")[0] for line in lines if line.split(",")[1] == "ConsentGiven"]
+
+
+def test_two_requests_never_both_get_the_last_of_a_budget(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decisions may be made at the same moment on the same rest; the ledger has the last word, and the log hears it."""
+    governor = house.connector.governor
+    reading = governor._facts.access_request
+    while True:
+        kept: list[Any] = []
+        monkeypatch.setattr(
+            type(governor._facts), "access_request", lambda _self, *given: kept.append(reading(*given)) or kept[-1]
+        )
+        _, answer = house.request(epsilon=4.0)
+        if answer["effect"] == "deny":
+            break
+        last = kept[-1]
+    before = house.snapshot()
+    # The facts as they were before the last reservation was made.
+    stale = lambda _self, *given: last  # noqa: E731
+    monkeypatch.setattr(type(governor._facts), "access_request", stale)
+    with pytest.raises(DeniedError, match="privacy budget"):
+        house.request(epsilon=4.0)
+    after = house.snapshot()
+    assert (after.spent, after.reserved) == (before.spent, before.reserved)
+    (run,) = set(after.states) - set(before.states)
+    assert run[1] == "denied"
+    assert "request answered: deny" in house.log_text()[-1]
