@@ -75,7 +75,7 @@ class Space:
             "action": "synthesise",
             "sites": [{"did": house.did, "dataset": DATASET} for house in self.sites],
             "fields": list(FIELDS),
-            "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "suppress"}},
+            "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "refuse"}},
             "algorithm": {"plugin": "marginals"},
             "evaluators": [{"plugin": "evaluation"}],
             "privacy": {"epsilon": epsilon, "delta": demo.DELTA},
@@ -96,9 +96,21 @@ class Space:
         """How many rounds the hub has opened."""
         return len(self.hub.call("study/rounds", {"study": identifier}))
 
+    def reaches(self, identifier: str, there: Callable[[], bool], seconds: float) -> None:
+        """Return as soon as a study is there; fails when it ends before, or takes longer."""
+        end = time.monotonic() + seconds
+        while not there():
+            study = self.study(identifier)
+            assert study["state"] not in FINAL_STUDY, study["reason"]
+            assert time.monotonic() < end, f"not within {seconds:g} s: {study['state']}"
+            time.sleep(0.05)
+
     def ended(self, identifier: str, seconds: float) -> dict[str, Any]:
         """A study once it has ended; fails when it has not in this time."""
-        return until(lambda: self.study(identifier), lambda study: study["state"] in FINAL_STUDY, seconds)
+        found: dict[str, Any] = until(
+            lambda: self.study(identifier), lambda study: study["state"] in FINAL_STUDY, seconds
+        )
+        return found
 
 
 def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,22 @@ def load_study(path: Path) -> StudyFile:
             f"not valid YAML: {getattr(error, 'problem', error)}", where=f"{path}{line}", fix="mend that line"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "study"
+        raise _located(error, path, tree) from error
+
+
+def _located(error: ValidationError, path: Path, tree: yaml.Node | None) -> InputError:
+    """The first thing to mend; a key nobody knows explains best why another one is missing."""
+    problems = error.errors()
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    field = ".".join(str(part) for part in first["loc"]) or "study"
+    where = f"{path}:{_line_of(tree, first['loc'])}"
+    if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{field}: {message}", where=f"{path}:{_line_of(tree, first['loc'])}", fix=f"correct '{field}'"
-        ) from error
+        return InputError(f"{field}: {message}", where=where, fix=f"correct '{field}'")
+    key = str(first["loc"][-1])
+    nearest = difflib.get_close_matches(key, StudyFile.model_fields, n=1)
+    fix = f"did you mean '{nearest[0]}'?" if nearest else f"remove '{key}'"
+    return InputError(f"{field}: a study has no such key", where=where, fix=fix)
 
 
 def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

@@ -73,11 +73,11 @@ def test_the_documented_study_file_becomes_a_plan(study_file: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ("minimum_sites: 3", "minimum_sites: 2", 15, "minimum_sites: "),
-        ("epsilon: 3.0", "epsilon: -1", 13, "privacy.epsilon: "),
-        ("rounds: 2", "runds: 2", 1, "rounds: Field required"),
-        ('b.example"', 'b example"', 6, "sites.1.did: "),
-        ("rows: 1000", "rows: [", 19, "not valid YAML"),
+        ("minimum_sites: 3", "minimum_sites: 2", 16, "minimum_sites: "),
+        ("epsilon: 3.0", "epsilon: -1", 14, "privacy.epsilon: "),
+        ("rounds: 2", "runds: 2", 15, "runds: a study has no such key"),
+        ('b.example"', 'b example"', 7, "sites.1.did: "),
+        ("rows: 1000", "rows: [", 20, "not valid YAML"),
     ],
 )
 def test_an_error_in_a_study_file_names_line_and_field(

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthema.vocabulary import expand, load_vocabulary
+from synthema.vocabulary.namespaces import SYN
 from synthema.web.console.desk import Desk
 from synthema.web.console.forms import Form
 from synthema.web.security import json_response
@@ -121,8 +122,9 @@ def environment() -> Environment:
 
 
 def term(text: str) -> str:
-    """The English phrase of a vocabulary term, given as IRI or compact; other text as it is."""
-    return load_vocabulary().label(expand(text))
+    """The English phrase of a vocabulary term, given as IRI, compact or short name; other text as it is."""
+    vocabulary = load_vocabulary()
+    return vocabulary.labels.get(SYN + text) or vocabulary.label(expand(text))
 
 
 def plain(value: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any, Final
 
 from synthema.report import decision_item
 from synthema.web.console.desk import Desk
-from synthema.web.console.pages import Page, Route, Visit
+from synthema.web.console.pages import Page, Route, Visit, last_part
 from synthema.web.console.views.policies import LAYERS
 
 OPERATORS: Final = {
@@ -34,8 +35,25 @@ def show_request(desk: Desk, visit: Visit) -> Page:
     value: dict[str, Any] = desk.ask("request/show", run=visit.path["run"])
     decision = value["decision"]
     item = decision_item("Decision", decision) if decision else None
-    more = {"item": item, "layers": LAYERS, "operators": OPERATORS, "commands": _commands(desk, value)}
+    rules = _rules(decision["reasons"]) if decision else []
+    more = {"item": item, "rules": rules, "layers": LAYERS, "operators": OPERATORS, "commands": _commands(desk, value)}
     return Page("request.html", f"Request of {desk.party(value['requester'])}: {value['state']}", value, more)
+
+
+def _rules(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reasons in their order, those of one rule together under its name, layer, article and sentence."""
+    grouped = groupby(reasons, key=lambda reason: (reason["layer"], reason["policy"], reason["rule"]))
+    rules = [list(group) for _, group in grouped]
+    return [
+        {
+            "name": last_part(group[0]["rule"]) if group[0]["rule"] else "no rule",
+            "layer": group[0]["layer"],
+            "article": group[0]["article"],
+            "sentence": group[0]["sentence"],
+            "reasons": group,
+        }
+        for group in rules
+    ]
 
 
 def _commands(desk: Desk, run: dict[str, Any]) -> dict[str, str]:
