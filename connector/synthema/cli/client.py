@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def call(home: Path, operation: str, value: dict[str, Any] | None = None) -> Any:
     """Run an operation on the connector in ``home`` and return its JSON result."""
-    from synthema.assembly import Connector, find_operation, home_lock
     from synthema.config import load_settings
 
     settings = load_settings(home)
     if is_running(settings):
         return _call_running(settings, operation, value)
+    from synthema.assembly import Connector, find_operation, home_lock
+
     with home_lock(settings.home):
         connector = Connector.open(settings)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Column, Connection, ForeignKey, String, Table, UniqueConstraint, insert, select, update
 
@@ -20,14 +20,12 @@ from synthema.clock import Clock
 from synthema.dpia.check import Evidence, GateReport, check
 from synthema.dpia.model import GOOD_OUTCOMES, Dpia, Phase
 from synthema.errors import ConflictError, DeniedError, NotFoundError
+from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, SignatureCheck
 from synthema.ids import new_id
 from synthema.policy.model import Fact
 from synthema.provenance import Activity, Agent, Entity, ProvenanceLog
 from synthema.provenance.model import SYNTHEMA
 from synthema.storage import CanonicalJson, Database, UtcDateTime, metadata
-
-REQUIRED_SIGNATURES = 2
-OFFICER_ROLE = "dpo"
 
 dpia_versions = Table(
     "dpia_versions",
@@ -71,23 +69,6 @@ TRANSITIONS: dict[tuple[DpiaState, str], DpiaState] = {
     (DpiaState.ACTIVE, "withdraw"): DpiaState.WITHDRAWN,
 }
 """The whole life of a version; what is not listed cannot happen."""
-
-
-class Signatory(Protocol):
-    """A person whose signature was found good."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def roles(self) -> Sequence[str]: ...
-
-
-class SignatureCheck(Protocol):
-    """The port through which people's signatures are verified (the identity room's ``People``)."""
-
-    def verify(self, person_id: str, data: bytes, signature: bytes) -> Signatory:
-        """The person, if this is their signature over these bytes; raises otherwise."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

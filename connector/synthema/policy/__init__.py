@@ -30,7 +30,7 @@ from synthema.policy.odrl import from_odrl, policy_digest, to_odrl
 from synthema.policy.rdf import to_nquads, to_turtle
 from synthema.policy.requests import access_request
 from synthema.policy.schema import form_schema, schema_text
-from synthema.policy.store import PolicyStore, Review, SignatureCheck
+from synthema.policy.store import PolicyStore, Review
 from synthema.policy.templates import placeholders, render, template_names
 from synthema.policy.versions import PolicyState, PolicyVersion, signing_bytes
 from synthema.policy.writing import write_form
@@ -64,7 +64,6 @@ __all__ = [
     "Reason",
     "Review",
     "Rule",
-    "SignatureCheck",
     "SiteDecision",
     "Timing",
     "access_request",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from synthema.clock import Clock
 from synthema.errors import ConflictError, DeniedError, PolicyLoadError
+from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, Signatory, SignatureCheck
 from synthema.ids import new_id
 from synthema.policy.analyse import Difference, Finding, analyse, semantic_diff
 from synthema.policy.authoring import parse_policy
@@ -37,26 +38,7 @@ from synthema.provenance.model import Activity, Agent, Entity
 from synthema.storage import Database
 from synthema.vocabulary import Vocabulary
 
-REQUIRED_SIGNATURES: Final = 2
-OFFICER_ROLE: Final = "dpo"
 _CACHED: Final = 256
-
-
-class Signatory(Protocol):
-    """A person whose signature was found good."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def roles(self) -> Sequence[str]: ...
-
-
-class SignatureCheck(Protocol):
-    """The port through which people's signatures are verified (the identity room's ``People``)."""
-
-    def verify(self, person_id: str, data: bytes, signature: bytes) -> Signatory:
-        """The person, if this is their signature over these bytes; raises otherwise."""
-        ...
 
 
 class Log(Protocol):

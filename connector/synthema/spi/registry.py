@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from synthema.canonical import canonical_json
 from synthema.clock import Clock
 from synthema.errors import ConflictError, DeniedError, PluginError, SynthemaError
+from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, Signatory, SignatureCheck
 from synthema.ids import new_id
 from synthema.provenance.model import Activity, Agent, Entity, Iri
 from synthema.spi.loader import InstalledPlugin, discover, find
@@ -26,23 +27,6 @@ from synthema.spi.store import add_approval, approvals_of, mark_revoked
 from synthema.storage import Database
 
 Standing = Literal["approved", "changed since approval", "revoked", "not approved", "approved, no longer installed"]
-
-
-class Person(Protocol):
-    """Who signed, as the people of this connector know them."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def roles(self) -> Any: ...
-
-
-class People(Protocol):
-    """Port to the people of this connector."""
-
-    def verify(self, person_id: str, data: bytes, signature: bytes) -> Person:
-        """The person, if the signature over the data is theirs; raises a :class:`SynthemaError` otherwise."""
-        ...
 
 
 class Log(Protocol):
@@ -91,7 +75,7 @@ class PluginRegistry:
     database: Database
     log: Log
     clock: Clock
-    people: People
+    people: SignatureCheck
     find_installed: Callable[[str], InstalledPlugin] = field(default=find)
 
     def approve(self, name: str, digest: str, approvals: Sequence[tuple[str, bytes]]) -> str:
@@ -195,14 +179,14 @@ class PluginRegistry:
             for name in sorted(names)
         ]
 
-    def _verified(self, name: str, digest: str, approvals: Sequence[tuple[str, bytes]]) -> list[Person]:
+    def _verified(self, name: str, digest: str, approvals: Sequence[tuple[str, bytes]]) -> list[Signatory]:
         data = approval_bytes(name, digest)
         people = [self.people.verify(person_id, data, signature) for person_id, signature in approvals]
-        if len({person.id for person in people}) < 2:
+        if len({person.id for person in people}) < REQUIRED_SIGNATURES:
             raise DeniedError(
                 f"plugin '{name}' needs the approval of two different people", fix="let a second person sign it"
             )
-        if not any("dpo" in person.roles for person in people):
+        if not any(OFFICER_ROLE in person.roles for person in people):
             raise DeniedError(
                 f"plugin '{name}' needs the approval of the data protection officer",
                 fix="let a person with the role 'dpo' sign it",

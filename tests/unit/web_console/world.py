@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import update
-from starlette.testclient import TestClient
 
 from synthema.assembly import Connector, find_operation, initialise
 from synthema.assembly.setup import MANAGEMENT_TOKEN
@@ -23,12 +23,15 @@ from synthema.policy.templates import render
 from synthema.runs.store import runs
 from synthema.web.management import management_app
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette would like httpx2, which nothing else here needs
+    from starlette.testclient import TestClient
+
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> \"'& {{ 7*7 }}"
 ORIGIN = "http://127.0.0.1:9101"
 _NAMES: dict[Role, str] = {"site": "Hospital <A>", "hub": "Hub", "registry": "Registry"}
 _MARK = re.compile(r'name="form_mark" value="([^"]+)"')
-
 
 
 @dataclass
@@ -58,9 +61,7 @@ class World:
     def sign_policy(self, draft: dict[str, Any], role: str) -> None:
         person, key = self.people[role]
         signature = key.sign(bytes.fromhex(draft["sign"])).hex()
-        self.call(
-            "policy/sign", policy=draft["policy"], version=draft["version"], person=person, signature=signature
-        )
+        self.call("policy/sign", policy=draft["policy"], version=draft["version"], person=person, signature=signature)
 
 
 @contextmanager
