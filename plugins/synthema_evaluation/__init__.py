@@ -23,9 +23,13 @@ SMALLEST_SAMPLE = 10
 @hookimpl
 def evaluate(train: Table, holdout: Table, synthetic: Table, codebook: Codebook, parameters: Parameters) -> Evaluation:
     """All figures; raises ``ValueError`` when a table has fewer than ten rows, for then no figure means anything."""
-    for name, table in (("training", train), ("held-out", holdout), ("synthetic", synthetic)):
+    for sentence, table in (
+        ("the training table has fewer than 10 rows: evaluate on more rows", train),
+        ("the held-out table has fewer than 10 rows: hold more patients out, or evaluate on more rows", holdout),
+        ("the synthetic table has fewer than 10 rows: ask for more rows", synthetic),
+    ):
         if table.height < SMALLEST_SAMPLE:
-            raise ValueError(f"the {name} table has fewer than {SMALLEST_SAMPLE} rows: evaluate on more rows")
+            raise ValueError(sentence)
     variables = compared_variables(codebook, train, holdout, synthetic)
     names = [variable.name for variable in variables]
     tables = Tables(*(table.select(names) for table in (train, holdout, synthetic)))

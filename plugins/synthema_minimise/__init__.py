@@ -59,14 +59,14 @@ def anonymise(table: Table, codebook: Codebook, parameters: Parameters) -> Anony
     if not found.under:
         return Anonymised(recoded, after, wanted.k if wanted.suppress else 1, _measures(found, suppressed=0))
     if not wanted.suppress:
+        # No figures: only sentences that stand here as they are leave the sandbox.
         raise ValueError(
-            f"{found.under} of {found.number} classes over {', '.join(names) or 'all rows'} have fewer than {wanted.k} "
-            f"patients (the smallest has {found.smallest}): band or drop a quasi-identifier, lower k, or choose "
-            "small_classes = suppress"
+            "some patients share their quasi-identifiers with fewer than k: band or drop a quasi-identifier, lower k, "
+            "or choose small_classes = suppress"
         )
     kept = without_small_classes(recoded, names, wanted.k)
     if kept.height == 0:
-        raise ValueError(f"every class has fewer than {wanted.k} patients: band or drop a quasi-identifier, or lower k")
+        raise ValueError("every class has fewer than k patients: band or drop a quasi-identifier, or lower k")
     left = classes_of(kept, names, wanted.k)
     note = f"{found.rows_under} of {recoded.height} rows were in classes under {wanted.k} and are left out."
     return Anonymised(kept, after, wanted.k, _measures(left, suppressed=found.rows_under), (note,))

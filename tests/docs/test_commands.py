@@ -32,7 +32,8 @@ def _ours(text: str) -> list[str] | None:
     """The words after ``synthema`` in a command line; ``None`` for other programs."""
     words = shlex.split(text)
     for number, word in enumerate(words):
-        if word == "synthema" or word.endswith("/bin/synthema"):
+        alone = word == "synthema" and (number == 0 or words[number - 1] == "connector")  # in a container of that name
+        if alone or word.endswith("/bin/synthema"):
             return words[number + 1 :]
     return None
 

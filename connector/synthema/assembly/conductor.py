@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from synthema.assembly import study_store as store
 from synthema.assembly.asking import ask
+from synthema.assembly.problems import input_error
 from synthema.assembly.publication import Publication, certificate_content
 from synthema.assembly.shelf import Shelf
 from synthema.assembly.study_store import ConductedStudy, ConductState
@@ -27,7 +29,7 @@ from synthema.canonical import digest_bytes
 from synthema.certification import EvidenceCredential, candidate_iri, release_activity, verify_evidence
 from synthema.datasets.codebook import Codebook
 from synthema.dataspace import Dataspace, PeerClient
-from synthema.errors import DeniedError, InputError, NotFoundError, PeerError, PluginError, SynthemaError
+from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
 from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
@@ -314,5 +316,5 @@ def read_study(document: Mapping[str, Any]) -> StudyFile:
     """A study from JSON; raises :class:`InputError` naming the field."""
     try:
         return StudyFile.model_validate(document)
-    except ValueError as error:
-        raise InputError(f"the study is not complete: {error}", fix="correct the field named above") from error
+    except ValidationError as error:
+        raise input_error(error, "study", StudyFile) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -9,7 +10,7 @@ from typing import Self
 from synthema.assembly.conductor import Conductor
 from synthema.assembly.housekeeping import Housekeeping
 from synthema.assembly.participation import Participation
-from synthema.assembly.setup import KEYS, PASSPHRASE
+from synthema.assembly.setup import INCOMING, KEYS, PASSPHRASE
 from synthema.assembly.shelf import Shelf
 from synthema.assembly.trust import Trust
 from synthema.budget import BudgetLedger
@@ -128,6 +129,7 @@ class Connector:
         self.database.close()
 
     def _settle_after_restart(self) -> None:
+        shutil.rmtree(self.settings.home / INCOMING, ignore_errors=True)
         self.governor.recover()
         self.budget.settle_after_restart()
         self.coordinator.recover()

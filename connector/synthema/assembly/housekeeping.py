@@ -1,4 +1,4 @@
-"""What a connector does by itself from time to time: sign and witness log heads, expire permits, refresh standing."""
+"""What a connector does by itself from time to time: sign and witness heads, expire permits and grants."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from synthema.identity import DidResolver
 from synthema.permits import PermitStore
 from synthema.provenance import COSIGNATURE, Answer, ProvenanceLog, VerifierKey, witness_name
 from synthema.provenance.witnessing import obtain_cosignature
+from synthema.runs.governor import Governor
 
 SECONDS = 60.0
 _logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Housekeeping:
         settings: Settings,
         log: ProvenanceLog,
         permits: PermitStore,
+        governor: Governor,
         trust: Trust,
         peers: PeerClient,
         resolver: DidResolver,
@@ -36,6 +38,7 @@ class Housekeeping:
         self._settings = settings
         self._log = log
         self._permits = permits
+        self._governor = governor
         self._trust = trust
         self._peers = peers
         self._resolver = resolver
@@ -70,7 +73,8 @@ class Housekeeping:
 
     def _keep_house(self) -> None:
         while not self._ending.wait(SECONDS):
-            for task in (self._log.checkpoint, self._permits.expire_due, self._refresh, self._witness_quietly):
+            expiring = (self._permits.expire_due, self._governor.expire_due)
+            for task in (self._log.checkpoint, *expiring, self._refresh, self._witness_quietly):
                 try:
                     task()
                 except SynthemaError as error:

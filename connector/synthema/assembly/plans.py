@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from synthema.assembly.problems import input_error
 from synthema.canonical import canonical_json
-from synthema.errors import InputError
 from synthema.federation import StudyPlan
 
 
@@ -17,6 +17,4 @@ def read_plan(value: Any) -> StudyPlan:
     try:
         return StudyPlan.model_validate_json(canonical_json(plan))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "plan"
-        raise InputError(f"{field}: {first['msg']}", where="plan", fix=f"correct '{field}' in the plan") from error
+        raise input_error(error, "plan", StudyPlan) from error

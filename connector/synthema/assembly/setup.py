@@ -14,6 +14,7 @@ from synthema.identity import FileSigner, create_passphrase_file
 PASSPHRASE = Path("secrets") / "passphrase"
 MANAGEMENT_TOKEN = Path("secrets") / "management-token"
 KEYS = Path("keys")
+INCOMING = Path("incoming")  # tables on their way in; emptied at each start, as they hold rows
 
 
 def initialise(

@@ -105,7 +105,7 @@ class BudgetLedger:
         if account is None:
             raise DeniedError(
                 "no privacy budget was agreed for this recipient and dataset",
-                fix="the data protection officer opens one with: synthema budget open",
+                fix="the data protection officer publishes an offer with a privacy budget: synthema offer publish",
             )
         return account
 

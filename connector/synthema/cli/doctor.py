@@ -72,7 +72,7 @@ def _isolation() -> Row:
         "isolation",
         " ".join(report.sentences()),
         status,
-        "run on Linux 5.13 or later with Landlock and seccomp, as root or with user namespaces",
+        "run on Linux 6.12 or later (5.13 at the least) with Landlock and seccomp, as root or with user namespaces",
     )
 
 

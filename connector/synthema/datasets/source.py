@@ -156,9 +156,9 @@ def _rows(path: Path) -> tuple[list[int], list[str], list[list[str]]]:
             start = reader.line_num + 1
     except csv.Error as error:
         raise InputError(
-            f"line {reader.line_num} is not CSV: {error}",
-            where=f"{path}:{reader.line_num}",
-            fix="mend the quotes of that line; export with commas and double quotes",
+            f"the row that begins in line {start} is not CSV: {error}",
+            where=f"{path}:{start}",
+            fix="mend the quotes of that row; export with commas and double quotes",
         ) from error
     if not rows:
         raise InputError("the file is empty", where=str(path), fix="export a header line and one row for each patient")

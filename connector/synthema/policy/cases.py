@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -126,9 +126,14 @@ def run_cases(
     *,
     standing: Mapping[str, Fact] | None = None,
 ) -> tuple[CaseResult, ...]:
-    """Decide every case under the policies."""
-    compiled = compile_policies(policies, vocabulary, standing=standing)
-    return tuple(_judge(case, decide(compiled, case.request)) for case in cases)
+    """Decide every case under the policies; ``standing`` facts hold where a case does not say otherwise."""
+    compiled = compile_policies(policies, vocabulary)
+    settled = dict(standing or {})
+
+    def request(case: Case) -> AccessRequest:
+        return replace(case.request, facts={**settled, **case.request.facts})
+
+    return tuple(_judge(case, decide(compiled, request(case))) for case in cases)
 
 
 def _judge(case: Case, decision: Decision) -> CaseResult:

@@ -11,7 +11,7 @@ from synthema.config import Settings
 from synthema.consent import ConsentStore
 from synthema.datasets import DatasetStore, DatasetVersion
 from synthema.dpia import DpiaStore
-from synthema.errors import DeniedError
+from synthema.errors import DeniedError, InputError
 from synthema.permits import PermitStore
 from synthema.policy import AccessRequest, Fact
 from synthema.policy.model import Value
@@ -19,7 +19,7 @@ from synthema.provenance import ProvenanceLog
 from synthema.runs.model import RunRequest
 from synthema.runs.sandbox import Sandbox
 from synthema.spi import ApprovedPlugin
-from synthema.vocabulary import Vocabulary
+from synthema.vocabulary import Hierarchy, Vocabulary
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked"}
@@ -54,7 +54,7 @@ class FactFinder:
         }
         return AccessRequest(
             id=self.log.iri("run", request.id),
-            action=self.vocabulary.actions.resolve(request.action),
+            action=_resolved(self.vocabulary.actions, "action", request.action),
             target=self.log.iri("dataset", dataset.name),
             assignee=request.requester,
             at=at,
@@ -65,7 +65,7 @@ class FactFinder:
         request_iri = self.log.iri("request", request.id)
         isolation = self.sandbox.isolation()
         facts: dict[str, Value] = {
-            ODRL + "purpose": self.vocabulary.purposes.resolve(request.purpose),
+            ODRL + "purpose": _resolved(self.vocabulary.purposes, "purpose", request.purpose),
             ODRL + "dateTime": at,
             SYN + "outputClass": self.vocabulary.data_formats.resolve(OUTPUT_TERMS[request.output]),
             SYN + "dataFormat": self.vocabulary.data_formats.resolve("pseudonymised"),
@@ -131,3 +131,10 @@ class FactFinder:
         except DeniedError:
             return {}
         return self.budget.facts(account)
+
+
+def _resolved(terms: Hierarchy, field: str, text: str) -> str:
+    try:
+        return terms.resolve(text)
+    except InputError as error:
+        raise InputError(error.message, where=f"request: {field}", fix=error.fix) from error

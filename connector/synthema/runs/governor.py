@@ -39,8 +39,8 @@ from synthema.runs.measured import evidence_of
 from synthema.runs.model import Artefact, Grant, RunRequest, RunState
 from synthema.runs.records import RunRecords
 from synthema.runs.sandbox import Sandbox, clear_leftovers
-from synthema.runs.session import GovernedSession, prepare
-from synthema.spi import ApprovedPlugin, PluginRegistry
+from synthema.runs.session import GovernedSession, foresee, prepare
+from synthema.spi import KINDS, ApprovedPlugin, PluginRegistry
 from synthema.storage import Database
 from synthema.vocabulary.namespaces import SYN
 
@@ -137,9 +137,20 @@ class Governor:
         return request.model_copy(update={"dataset": self.rooms.datasets.version(request.dataset).id})
 
     def _plugins(self, request: RunRequest) -> dict[str, ApprovedPlugin]:
-        plugins = {step.plugin: self.rooms.plugins.require(step.plugin) for step in request.steps}
-        for step in request.steps:
-            plugins[step.plugin].manifest.validate_parameters(step.parameters)
+        """The plugins of a request by name, each fit for its place in the chain; raises naming the field."""
+        plugins: dict[str, ApprovedPlugin] = {}
+        for field, step, kind in request.chain:
+            plugin = plugins[step.plugin] = self.rooms.plugins.require(step.plugin)
+            if not set(KINDS[kind]) <= set(plugin.manifest.capabilities):
+                raise InputError(
+                    f"plugin '{plugin.name}' cannot serve as {kind.replace('-', ' ')}",
+                    where=f"request: {field}.plugin",
+                    fix=f"name another plugin; this one can {', '.join(plugin.manifest.capabilities)}",
+                )
+            try:
+                plugin.manifest.validate_parameters(step.parameters)
+            except InputError as error:
+                raise InputError(error.message, where=f"request: {field}.{error.where}", fix=error.fix) from error
         return plugins
 
     def _decide(self, request: RunRequest, access: AccessRequest) -> Decision:
@@ -213,6 +224,7 @@ class Governor:
                     minimum_level=grant.minimum_isolation,
                 )
                 undo.callback(sandbox.close)
+                foresee(sandbox, request, rooms.datasets.version(grant.dataset).codebook)
                 self._still_permitted(request, plugins)
                 self._consume(grant, request, sandbox.isolation.as_attributes())
             except SynthemaError as refusal:
@@ -327,21 +339,36 @@ class Governor:
         with suppress(SynthemaError):
             self.fail(run, reason)
 
-    def fail(self, run: str, reason: str) -> None:
-        """End a run without a result; its budget stays as it stands (spent once started)."""
+    def fail(self, run: str, reason: str, *, crashed: bool = False) -> None:
+        """End a run without a result. What a started run spent stays spent.
+
+        A run that never started has read nothing (its grant is unused), so its budget is free
+        again; not so after a crash, when what was set aside counts as spent in any case.
+        """
         rooms = self.rooms
         now = rooms.clock.now()
 
         def end(connection: Connection) -> None:
             record = store.find(connection, run)
             if record.state is RunState.GRANTED and record.reservation is not None:
-                rooms.budget.spend(connection, record.reservation)
+                settle = rooms.budget.spend if crashed else rooms.budget.cancel
+                settle(connection, record.reservation)
             store.move(connection, run, "fail", now, reason=reason)
             store.settle_artefacts(connection, run, "withheld")
             rooms.log.append(connection, self._records.failed(record.request, reason, now))
 
         rooms.database.write(end)
         self._forget(run)
+
+    def expire_due(self) -> list[str]:
+        """End the runs that never started and whose grant has expired; returns their ids."""
+        now = self.rooms.clock.now()
+        with self.rooms.database.read() as connection:
+            waiting = [run.id for run in store.unfinished(connection) if run.state is RunState.GRANTED]
+            due = [run for run in waiting if store.grant_of(connection, run).expires_at <= now]
+        for run in due:
+            self.give_up(run, DeniedError("its grant expired before it was started", fix="make a new request"))
+        return due
 
     def recover(self) -> list[str]:
         """After a restart: every run that was under way fails cleanly; returns their ids.
@@ -354,7 +381,7 @@ class Governor:
             left = store.unfinished(connection)
             released = store.runs_with_releases(connection)
         for record in left:
-            self.fail(record.id, "the connector stopped while the run was under way")
+            self.fail(record.id, "the connector stopped while the run was under way", crashed=True)
         for folder in (self.rooms.settings.home / "artefacts").glob("*"):
             if folder.name not in released:
                 shutil.rmtree(folder)

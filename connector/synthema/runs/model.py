@@ -68,10 +68,15 @@ class RunRequest(Closed):
         return digest(self.model_dump(mode="json"))
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        """The chain in order."""
-        chain = (self.anonymise, self.compute, self.aggregate, self.evaluate)
-        return tuple(step for step in chain if step is not None)
+    def chain(self) -> tuple[tuple[str, Step, str], ...]:
+        """The steps in order: field, step, and the kind its plugin must serve as."""
+        steps = {
+            "anonymise": (self.anonymise, "anonymiser"),
+            "compute": (self.compute, self.kind),
+            "aggregate": (self.aggregate, "aggregator"),
+            "evaluate": (self.evaluate, "evaluator"),
+        }
+        return tuple((field, step, kind) for field, (step, kind) in steps.items() if step is not None)
 
 
 class RunState(StrEnum):

@@ -72,7 +72,7 @@ class RunRecords:
     def started(self, request: RunRequest, grant: Grant, isolation: Mapping[str, Value], at: datetime) -> Activity:
         """A grant was consumed; from here on its privacy budget is spent."""
         plugins = tuple(
-            Entity(f"urn:synthema:plugin:{value.removeprefix('sha256:')}", ("Plugin",), name, value)
+            Entity(self.iri("plugin", f"{name}-{value.removeprefix('sha256:')}"), ("Plugin",), name, value)
             for name, value in sorted(grant.plugin_digests.items())
         )
         return self._activity(

@@ -118,6 +118,15 @@ def prepare(rooms: Rooms, records: RunRecords, grant: Grant, request: RunRequest
     )
 
 
+def foresee(sandbox: Session, request: RunRequest, codebook: Codebook) -> Codebook:
+    """What the anonymised table will look like, from the codebook alone; wrong parameters fail before data are read."""
+    step = request.anonymise
+    found = sandbox.call(step.plugin, "anonymised_codebook", codebook=codebook, parameters=step.parameters)
+    if not isinstance(found, Codebook):
+        raise PluginError(f"the anonymiser '{step.plugin}' gave no codebook", fix="use one that passes its tests")
+    return found
+
+
 def _anonymise(
     sandbox: Session, request: RunRequest, table: Table, codebook: Codebook, parameters: dict[str, Any]
 ) -> Anonymised:

@@ -35,6 +35,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with world(tmp_path_factory.mktemp("site"), "site") as found:
         draft = found.call("policy/draft", text=policy_text(HOSTILE), file="policy.yaml")
         found.sign_policy(draft, "data steward")
+        for plugin in ("minimise", "marginals", "evaluation"):  # secure-sum waits for its approval
+            found.approve_plugin(plugin)
         dataset = add_dataset(found, HOSTILE)
         found.connector.budget.open_account("mgus", "did:web:<hub>", 5.0, 1e-5)
         denied = ask_for_run(found, "dpv:Advertising")

@@ -257,8 +257,8 @@ def test_a_plugin_is_described_with_the_commands_that_approve_it(site: Site) -> 
         assert all(sentence in text for sentence in plugin["sentences"])
     officer, steward = (site.world.people[role][0] for role in ("dpo", "data steward"))
     for person in (officer, steward):
-        assert f"synthema plugin sign marginals --person {person} --key YOUR-KEY.pem" in text
-    assert "synthema plugin approve marginals --signature first.json --signature second.json" in text
+        assert f"synthema plugin sign secure-sum --person {person} --key YOUR-KEY.pem" in text
+    assert "synthema plugin approve secure-sum --signature first.json --signature second.json" in text
 
 
 # log -----------------------------------------------------------------------------------------

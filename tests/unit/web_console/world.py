@@ -18,7 +18,7 @@ from synthema.assembly import Connector, find_operation, initialise
 from synthema.assembly.setup import MANAGEMENT_TOKEN
 from synthema.assembly.study_store import ConductState, insert_study, note
 from synthema.clock import FixedClock
-from synthema.config import Role
+from synthema.config import Peer, Role
 from synthema.policy.templates import render
 from synthema.runs.store import runs
 from synthema.web.management import management_app
@@ -31,6 +31,10 @@ NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script> \"'& {{ 7*7 }}"
 ORIGIN = "http://127.0.0.1:9101"
 _NAMES: dict[Role, str] = {"site": "Hospital <A>", "hub": "Hub", "registry": "Registry"}
+PEERS = (
+    Peer(did="did:web:hub.example", url="http://hub.example", role="hub", name="Hub"),
+    Peer(did="did:web:site.example", url="http://site.example", role="site", name="Site"),
+)
 _MARK = re.compile(r'name="form_mark" value="([^"]+)"')
 
 
@@ -58,6 +62,14 @@ class World:
         assert answer.status_code == 303, answer.text
         return browser
 
+    def approve_plugin(self, name: str) -> None:
+        asked = self.call("plugin/signing", name=name)
+        approvals = [
+            {"person": person, "signature": key.sign(bytes.fromhex(asked["sign"])).hex()}
+            for person, key in self.people.values()
+        ]
+        self.call("plugin/approve", name=name, digest=asked["digest"], approvals=approvals)
+
     def sign_policy(self, draft: dict[str, Any], role: str) -> None:
         person, key = self.people[role]
         signature = key.sign(bytes.fromhex(draft["sign"])).hex()
@@ -74,6 +86,7 @@ def world(folder: Path, role: Role) -> Iterator[World]:
         public_url="http://127.0.0.1:8101",
         management_url=ORIGIN,
         mode="demo",
+        peers=PEERS if role == "registry" else (),
     )
     clock = FixedClock(NOW)
     connector = Connector.open(settings, clock)
@@ -158,6 +171,7 @@ def ask_for_run(found: World, purpose: str, **changes: Any) -> str:
         "epsilon": 3.0,
         "delta": 1e-5,
         "rows": 50,
+        "evaluate": {"plugin": "evaluation", "parameters": {}},
     }
     return str(found.call("request/submit", request=request | changes, execute=False)["run"])
 

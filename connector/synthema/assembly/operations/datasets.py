@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from synthema.assembly.operations.registry import Input, Nothing, operation
+from synthema.assembly.problems import input_error
+from synthema.assembly.setup import INCOMING
 from synthema.datasets import Codebook, DatasetMetadata, DatasetVersion, dictionary, read_codebook, read_source
-from synthema.errors import InputError
+from synthema.errors import SynthemaError
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
@@ -32,9 +36,7 @@ def add_dataset(connector: Connector, given: AddDataset) -> dict[str, Any]:
     """Take in a CSV table as a new, sealed version of a dataset."""
     codebook = codebook_of(given.codebook)
     metadata = _metadata(given.metadata)
-    with tempfile.TemporaryDirectory(dir=connector.settings.home) as folder:
-        path = Path(folder) / Path(given.file).name
-        path.write_text(given.table, encoding="utf-8")
+    with _incoming(connector, given.file, given.table) as path:
         keys = [str(key) for key in read_source(path, codebook)[codebook.patient_key].to_list()]
         version = connector.datasets.add(path, codebook, given.title, metadata, name=given.name)
     connector.consents.enrol(version.name, version.id, keys)
@@ -58,11 +60,10 @@ class ImportConsents(Input):
 @operation("consent/import")
 def import_consents(connector: Connector, given: ImportConsents) -> dict[str, Any]:
     """Take in consent states and opt-outs; patients are kept as keyed tokens only."""
-    with tempfile.TemporaryDirectory(dir=connector.settings.home) as folder:
-        path = Path(folder) / Path(given.file).name
-        path.write_text(given.table, encoding="utf-8")
-        report = connector.consents.import_csv(given.dataset, path)
-    states = connector.consents.counts(given.dataset)
+    name = connector.datasets.version(given.dataset).name
+    with _incoming(connector, given.file, given.table) as path:
+        report = connector.consents.import_csv(name, path)
+    states = connector.consents.counts(name)
     return {"version": report.version, "states": states, "optOuts": report.opt_outs_changed}
 
 
@@ -113,5 +114,20 @@ def dataset_json(version: DatasetVersion) -> dict[str, Any]:
 def _metadata(values: dict[str, Any]) -> DatasetMetadata:
     try:
         return DatasetMetadata.model_validate(values)
-    except ValueError as error:
-        raise InputError(f"the description of the dataset is not complete: {error}", fix="correct it") from error
+    except ValidationError as error:
+        raise input_error(error, "metadata", DatasetMetadata) from error
+
+
+@contextmanager
+def _incoming(connector: Connector, name: str, text: str) -> Iterator[Path]:
+    """A table as a file, as long as it is read; a fault is told of the file as its owner knows it."""
+    home = connector.settings.home / INCOMING
+    home.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        path = Path(folder) / (Path(name).name or "table.csv")
+        path.write_text(text, encoding="utf-8")
+        try:
+            yield path
+        except SynthemaError as error:
+            error.where = error.where and error.where.replace(str(path), name)
+            raise

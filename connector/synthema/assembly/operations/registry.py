@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from synthema.errors import InputError, NotFoundError
+from synthema.assembly.problems import input_error
+from synthema.errors import NotFoundError
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
@@ -40,9 +41,7 @@ class Operation:
         try:
             checked = self.input.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "input"
-            raise InputError(first["msg"], where=f"{self.name}: {field}", fix=f"correct '{field}'") from error
+            raise input_error(error, self.name, self.input) from error
         return self.run(connector, checked)
 
 

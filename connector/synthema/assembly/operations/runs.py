@@ -9,9 +9,10 @@ from pydantic import Field, ValidationError
 
 from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.assembly.participation import answer_json
+from synthema.assembly.problems import input_error
 from synthema.canonical import digest
 from synthema.clock import to_text
-from synthema.errors import InputError
+from synthema.errors import InputError, SynthemaError
 from synthema.ids import new_id
 from synthema.runs.execute import check_generator, generate
 from synthema.runs.governor import Verdict
@@ -37,7 +38,11 @@ def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
     answer = connector.governor.request(request)
     result = answer_json(answer)
     if answer.grant is not None and given.execute:
-        result["verdict"] = _verdict_json(generate(connector.governor, answer.grant, request))
+        try:
+            result["verdict"] = _verdict_json(generate(connector.governor, answer.grant, request))
+        except SynthemaError as error:
+            connector.governor.give_up(request.id, error)  # nobody holds a grant that could not be used at once
+            raise
     return result
 
 
@@ -113,9 +118,7 @@ def _read_request(values: dict[str, Any], did: str) -> RunRequest:
     try:
         return RunRequest.model_validate(values | {"requester": did, "id": new_id("run")})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "request"
-        raise InputError(f"{field}: {first['msg']}", where="request", fix=f"correct '{field}'") from error
+        raise input_error(error, "request", RunRequest) from error
 
 
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:

@@ -193,7 +193,8 @@ def _failure(what: str, error: Any) -> PluginError:
     kind, message = str(value.get("type", "error"))[:80], str(value.get("message", ""))[:500]
     if kind == "MemoryError":
         return PluginError(f"{what}: it ran out of memory", fix="use a smaller table, or raise limits.memory_bytes")
-    return PluginError(f"{what}: {message}", fix=str(value.get("fix", "ask the plugin's author"))[:500])
+    unexplained = "change what it names, or ask the plugin's author" if ": " in message else "ask the plugin's author"
+    return PluginError(f"{what}: {message}", fix=str(value.get("fix", unexplained))[:500])
 
 
 def _with_checked_parameters(plugin: ApprovedPlugin, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 Until :func:`confine` has returned nothing but the standard library and this
 folder is imported. What a plugin prints goes to the error stream; a failure
-leaves as its type and a place in the code, never with values from the data.
+leaves as its type and a place in the code, never with values from the data: its
+words are passed on only before any data were given, or where they stand in the
+plugin's code as they are.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from synthema.runs.sandbox.confine import Confinement, confine
 from synthema.runs.sandbox.namespaces import enter_namespaces
 
 CODE, INPUT, OUTPUT = Path("code"), Path("in"), Path("out")
+WITHOUT_DATA = frozenset({"codebook", "parameters", "plan"})  # arguments that no record of a person is in
 
 
 class Worker:
@@ -36,6 +39,7 @@ class Worker:
         self._writer = writer
         self._hosts: dict[str, Any] = {}
         self._file_bytes = 0
+        self._saw_data = False
 
     def run(self) -> None:
         """Confine, load, serve."""
@@ -46,14 +50,14 @@ class Worker:
             self._answer(self._begin(start))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the connector must hear of it
             _tell_operator(error)
-            self._answer({"error": _described(error, words=str(error))})  # no data was given yet
+            self._answer({"error": _described(error, words=str(error))})
             return
         while (message := frames.receive(self._reader)) is not None:
             try:
                 self._answer(self._call(message))
             except BaseException as error:  # noqa: BLE001 - a plugin may raise anything
                 _tell_operator(error)
-                self._answer({"error": _described(error)})
+                self._answer({"error": _described(error, words="" if self._saw_data else str(error))})
 
     def _begin(self, start: dict[str, Any]) -> dict[str, Any]:
         libraries = library_folders()
@@ -91,6 +95,7 @@ class Worker:
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
         spi = _spi()
         hook = message["hook"]
+        self._saw_data |= not set(message["arguments"]) <= WITHOUT_DATA
         incoming = spi.Folder(INPUT, max_file_bytes=self._file_bytes)
         outgoing = spi.Folder(OUTPUT, prefix=message["call"], max_file_bytes=self._file_bytes)
         arguments = spi.decode_arguments(hook, message["arguments"], incoming)
@@ -203,7 +208,19 @@ def _described(error: BaseException, words: str = "") -> dict[str, str]:
     if type(error).__module__ == "synthema.errors":
         return {"type": type(error).__name__, "message": error.message[:500], "fix": error.fix[:500]}  # type: ignore[attr-defined]
     name = type(error).__name__[:80]
+    words = words or _written_words(error)
     return {"type": name, "message": f"{name}{_place(error)}{': ' if words else ''}{words[:300]}"}
+
+
+def _written_words(error: BaseException) -> str:
+    """The words of a failure if they stand in the plugin's code as they are: then no value from the data is in them."""
+    words, trace = str(error), error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename.startswith(f"{CODE}{os.sep}") and words in code.co_consts:
+            return words
+        trace = trace.tb_next
+    return ""
 
 
 def _place(error: BaseException) -> str:
