@@ -64,6 +64,17 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(description="address of the public protocol, without a trailing slash")
     management_url: str = Field(description="address of the management interface; keep it inside the house")
+    public_listen: str | None = Field(
+        default=None,
+        pattern=r"^[^\s:]+:\d{1,5}$",
+        description="host:port the public protocol listens at, behind a proxy that holds public_url and TLS; "
+        "without it, host and port of public_url",
+    )
+    management_listen: str | None = Field(
+        default=None,
+        pattern=r"^[^\s:]+:\d{1,5}$",
+        description="host:port the management interface listens at; without it, host and port of management_url",
+    )
     peers: tuple[Peer, ...] = Field(default=(), description="the connectors this one trusts")
     minimum_isolation: int = Field(
         default=2, ge=1, le=4, description="lowest isolation level at which plugins may run (ADR 0004)"

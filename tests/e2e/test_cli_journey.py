@@ -98,7 +98,7 @@ class Journey:
 
     def here(self, text: str) -> str:
         """The guide's text with the port numbers that are free on this machine."""
-        return re.sub(r"\b21[1-5]0[12]\b", lambda found: self.ports[found[0]], text)
+        return re.sub(r"(?<!\d)21[1-5]0[12](?!\d)", lambda found: self.ports[found[0]], text)
 
     def printed(self, command: str) -> str:
         """What the blocks with a command printed."""

@@ -30,7 +30,7 @@ from synthema.certification import EvidenceCredential, candidate_iri, release_ac
 from synthema.datasets.codebook import Codebook
 from synthema.dataspace import Dataspace, PeerClient
 from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
-from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult
+from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult, require_loopback
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.execute import table_bytes
@@ -70,6 +70,7 @@ class Conductor:
         """Begin a study in the background and return its id. ``codebook`` is that of the sites' datasets."""
         if self._rooms.settings.role != "hub":
             raise DeniedError("only a hub conducts studies", fix="ask the hub of your data space")
+        require_loopback(self._rooms.settings.public_url)
         identifier = new_id("study")
         now = self._rooms.clock.now()
         document = study.model_dump(mode="json")

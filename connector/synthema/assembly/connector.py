@@ -104,7 +104,7 @@ class Connector:
         conductor = Conductor(rooms, governor, dataspace, peers, coordinator, trust, shelf)
         index = ProvenanceIndex(log)
         witness = Witness(database, signer, settings.public_url, clock, _log_keys(settings, resolver))
-        housekeeping = Housekeeping(settings, log, permits, trust, peers, resolver)
+        housekeeping = Housekeeping(settings, log, permits, governor, trust, peers, resolver)
         connector = cls(
             settings, clock, database, signer, resolver, log, index, Lineage(index), vocabulary, people, policies,
             consents, dpias, permits, budget, datasets, plugins, sandbox, governor, peers, shelf, dataspace,

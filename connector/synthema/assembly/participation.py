@@ -18,7 +18,7 @@ from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
 from synthema.dataspace import PeerClient
 from synthema.errors import DeniedError, IntegrityError, NotFoundError, SynthemaError
-from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan
+from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan, require_loopback
 from synthema.identity import DidResolver
 from synthema.runs.execute import JSON, evaluate_rows, read_table
 from synthema.runs.governor import Answer, Governor
@@ -84,6 +84,7 @@ class Participation:
     def invited(self, caller: str, plan: StudyPlan) -> dict[str, Any]:
         """Decide an invitation; on permit take part in the background. The answer carries the reasons."""
         _require_coordinator(plan, caller)
+        require_loopback(self._peers.peer(plan.coordinator).url)
         request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
         answer = self._governor.request(request)
         if answer.grant is not None:

@@ -42,8 +42,10 @@ def demo(
     output: Annotated[Path, typer.Option("--output", help="Folder for what the demo makes.", metavar="DIR")] = Path(
         "synthema-demo"
     ),
-    small: Annotated[bool, typer.Option("--small", help="Fewer patients; done sooner.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the connectors' homes to look at afterwards.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="Fewer synthetic patients; done sooner.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the connectors up until Enter is pressed.")
+    ] = False,
 ) -> None:
     """Let five connectors on this machine make, certify and register one synthetic dataset.
 

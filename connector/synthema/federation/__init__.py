@@ -1,7 +1,7 @@
 """Federated studies: rounds of secure sums between a coordinator and sites. Raw rows never pass through here."""
 
 from synthema.federation.coordinator import Coordinator, kept_vector
-from synthema.federation.engine import EmbeddedEngine, FederationEngine, LoopbackChannel
+from synthema.federation.engine import EmbeddedEngine, FederationEngine, LoopbackChannel, require_loopback
 from synthema.federation.form import StudyFile, load_study
 from synthema.federation.messages import Message, Parcel
 from synthema.federation.model import (
@@ -49,4 +49,5 @@ __all__ = [
     "kept_vector",
     "load_study",
     "noise_share",
+    "require_loopback",
 ]

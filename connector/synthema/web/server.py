@@ -13,30 +13,57 @@ from fastapi import FastAPI
 from synthema.assembly import Connector, home_lock
 from synthema.assembly.setup import MANAGEMENT_TOKEN
 from synthema.config import Settings
+from synthema.errors import InputError
 from synthema.web.management import management_app
 from synthema.web.public import public_app
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; finishes what is being written before it returns."""
+    """Serve until SIGTERM or SIGINT; finishes what is being written before it returns.
+
+    Raises :class:`InputError` where data would cross a network without TLS.
+    """
+    public = listening_address(settings.public_url, settings.public_listen)
+    management = listening_address(settings.management_url, settings.management_listen)
     with home_lock(settings.home):
         connector = Connector.open(settings)
         try:
             token = (settings.home / MANAGEMENT_TOKEN).read_text().strip()
             _serve_both(
-                _server(public_app(connector), settings.public_url),
-                _server(management_app(connector, token), settings.management_url),
+                _server(public_app(connector), public),
+                _server(management_app(connector, token), management),
             )
         finally:
             connector.close()
 
 
-def _server(app: FastAPI, url: str) -> uvicorn.Server:
+def listening_address(url: str, listen: str | None) -> tuple[str, int]:
+    """Host and port to listen at. This server speaks plain HTTP, so TLS needs a proxy and a ``…_listen`` setting."""
     parts = urlsplit(url)
+    if listen is not None:
+        host, _, port = listen.rpartition(":")
+        return host, int(port)
+    if parts.scheme == "https":
+        raise InputError(
+            f"{url} needs TLS, and this server speaks plain HTTP",
+            fix='put a TLS proxy in front, and say where it reaches the connector: public_listen = "127.0.0.1:8101"',
+        )
+    if parts.hostname not in LOOPBACK:
+        raise InputError(
+            f"{url} would send everything across the network in the clear",
+            fix="use an https address with a TLS proxy in front; plain http is for this machine only",
+        )
+    return parts.hostname, parts.port or 80
+
+
+def _server(app: FastAPI, address: tuple[str, int]) -> uvicorn.Server:
+    host, port = address
     config = uvicorn.Config(
         app,
-        host=parts.hostname or "127.0.0.1",
-        port=parts.port or (443 if parts.scheme == "https" else 80),
+        host=host,
+        port=port,
         log_level="warning",
         server_header=False,
         timeout_keep_alive=30,
