@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
-OUTPUT ?= demo-output
+OUTPUT ?= synthema-demo
 
 .PHONY: help demo test lint bench conformance licences clean
 

@@ -66,10 +66,9 @@ def test_the_compose_file_fits_its_parts() -> None:
         folder / connector["build"]["context"] / connector["build"]["dockerfile"]
     ).resolve() == folder / "Containerfile"
     assert "ports" not in connector, "only the proxy is reached from outside"
-    name = connector["hostname"]
+    listens = connector["environment"]["SYNTHEMA_PUBLIC_LISTEN"]
     proxied = (folder / "Caddyfile").read_text(encoding="utf-8")
-    assert f"\n{name} {{" in proxied
-    assert "http://connector:443" in proxied
+    assert f"http://connector:{listens.rpartition(':')[2]}" in proxied
     assert "910" not in proxied, "the management address is never forwarded"
     assert proxy["depends_on"] == ["connector"]
     used = {volume.split(":")[0] for service in (connector, proxy) for volume in service["volumes"]}

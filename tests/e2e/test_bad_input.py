@@ -157,7 +157,7 @@ def test_a_faulty_request_is_named_by_field(
 
 
 def test_a_field_that_the_codebook_lacks_is_found_before_any_data_are_read(house: House) -> None:
-    anonymise = {"plugin": "minimise", "parameters": {"fields": ["sexx"]}}
+    anonymise = {"plugin": "minimise", "parameters": {"fields": ["sexx"], "k": 5}}
     with pytest.raises(PluginError, match="the codebook has no variable sexx: correct the list of fields"):
         house.call("request/submit", {"request": house.wish(anonymise=anonymise)})
     after = house.snapshot()

@@ -87,7 +87,7 @@ class Journey:
                 )
             )
             log.close()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         for house, port in HOUSES.items():
             self._await(house, int(self.here(str(port))), end)
 

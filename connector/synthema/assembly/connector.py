@@ -130,6 +130,7 @@ class Connector:
 
     def _settle_after_restart(self) -> None:
         shutil.rmtree(self.settings.home / INCOMING, ignore_errors=True)
+        self.datasets.recover()
         self.governor.recover()
         self.budget.settle_after_restart()
         self.coordinator.recover()

@@ -161,5 +161,8 @@ def _show(study: dict[str, Any]) -> None:
 
 
 def _event(event: dict[str, Any]) -> str:
+    """One step of a study's story; a refusal with the reasons the site gave."""
     place = f" {event['site']}:" if "site" in event else ""
-    return f"{event['at'][11:19]}{place} {event['text']}"
+    told = event.get("answer", {})
+    reasons = told["sentences"] if told.get("effect") == "deny" else []
+    return "\n    ".join([f"{event['at'][11:19]}{place} {event['text']}", *reasons])

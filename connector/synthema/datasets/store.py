@@ -145,6 +145,14 @@ class DatasetStore:
         self._file(version.id).unlink(missing_ok=True)
         return erased
 
+    def recover(self) -> int:
+        """After a restart: delete files of versions that were never kept, or were erased; returns how many there were."""
+        kept = {self._file(version.id).name for version in self.versions() if version.erased_at is None}
+        left = [path for path in self._folder.glob("*") if path.name not in kept]
+        for path in left:
+            path.unlink()
+        return len(left)
+
     # reading what is known about datasets -------------------------------------------------
 
     def version(self, identifier: str) -> DatasetVersion:

@@ -68,9 +68,15 @@ def test_a_figure_that_is_no_number_is_a_failure(open_plugin: Open) -> None:
         analyse(open_plugin("return answer(float('nan'))"))
 
 
+def test_a_sentence_that_stands_in_the_code_is_passed_on(open_plugin: Open) -> None:
+    with pytest.raises(PluginError, match="ValueError at .*: too few rows: ask for more") as caught:
+        analyse(open_plugin("raise ValueError('too few rows: ask for more')"))
+    assert caught.value.fix.startswith("change what it names")
+
+
 @pytest.mark.article("GDPR 25")
 def test_an_exception_leaves_as_its_type_and_place_without_values(open_plugin: Open) -> None:
-    session = open_plugin("raise ValueError('patient 4711 has a rare mutation')")
+    session = open_plugin("raise ValueError(f'patient {table.height + 4701} has a rare mutation')")
     with pytest.raises(PluginError) as caught:
         analyse(session)
     assert "ValueError at subject/__init__.py line" in caught.value.message
