@@ -80,6 +80,7 @@ class House(demo.House):
         self.did = connector.settings.did
         self.signatories = list(signatories)
         self.permit = ""
+        self.table = ""
 
     def call(self, operation: str, value: dict[str, Any] | None = None) -> Any:
         return find_operation(operation).call(self.connector, value or {})

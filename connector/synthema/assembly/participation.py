@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,10 +24,12 @@ from synthema.identity import DidResolver
 from synthema.runs.execute import JSON, evaluate_rows, read_table
 from synthema.runs.governor import Answer, Governor
 from synthema.runs.measured import evaluation_json, evidence_of
-from synthema.runs.model import Grant, RunRequest
+from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState
 from synthema.runs.session import GovernedSession
+from synthema.runs.store import RunRecord
 
 MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
+SETTLING_SECONDS = 20.0
 
 
 class HubChannel:
@@ -216,13 +219,26 @@ class Participation:
             return  # it has failed already, and the log says why
 
     def _contribution_of(self, plan: StudyPlan) -> str:
-        """The run by which this site contributed to a study; raises :class:`DeniedError` where it did not."""
+        """The run by which this site contributed to a study; raises :class:`DeniedError` where it did not.
+
+        The hub may ask in the moment between the last round and the release of that run, so this waits for it.
+        """
         member_of(plan, self._rooms.settings.did)
+        end = time.monotonic() + SETTLING_SECONDS
+        while (found := self._contribution(plan)) is not None and found.state not in FINAL_STATES:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.1)
+        if found is None or found.state is not RunState.RELEASED:
+            raise DeniedError("this site did not contribute to the study", fix="evaluate candidates of finished studies")
+        return found.id
+
+    def _contribution(self, plan: StudyPlan) -> RunRecord | None:
         for record in self._governor.recent():
             same = record.request.study == plan.id and record.request.plan_digest == plan.digest
-            if same and record.request.kind == "federated-algorithm" and record.state == "released":
-                return record.id
-        raise DeniedError("this site did not contribute to the study", fix="evaluate candidates of finished studies")
+            if same and record.request.kind == "federated-algorithm":
+                return record
+        return None
 
     def close(self) -> None:
         """Stop taking new work; what runs is ended with the connector."""
