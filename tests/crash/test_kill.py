@@ -60,7 +60,8 @@ NAMED: list[Kill] = [
     at(f"{GOVERNOR}._forget", "after", work="withheld"),
     at("synthema.assembly.operations.datasets:read_source", "after", work="adding"),
     at("synthema.datasets.store:write_durably", "after", work="adding"),
-    at("synthema.consent:ConsentStore.enrol", "before", work="adding"),
+    at("synthema.consent:ConsentStore.enrol_within", "before", work="adding"),
+    at("synthema.consent:ConsentStore.enrol_within", "after", work="adding"),
 ]
 # While the next start settles what an earlier kill left: the start after that must do it.
 OPENING: list[list[Kill]] = [
@@ -68,7 +69,7 @@ OPENING: list[list[Kill]] = [
     [at(GROUP, "after", 1), at(APPEND, "after", 1, opening=True)],
     [at(GROUP, "after", 5), at(f"{GOVERNOR}._forget", "before", opening=True)],
 ]
-RANDOM, EACH = 4, 4
+RANDOM, EACH = 4, 3
 
 
 def chunks(kills: list[Kill], size: int) -> list[list[Kill]]:

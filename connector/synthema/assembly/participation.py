@@ -230,7 +230,7 @@ class Participation:
                 break
             time.sleep(0.1)
         if found is None or found.state is not RunState.RELEASED:
-            raise DeniedError("this site did not contribute to the study", fix="evaluate candidates of finished studies")
+            raise DeniedError("this site did not contribute", fix="only sites that contributed measure the candidate")
         return found.id
 
     def _contribution(self, plan: StudyPlan) -> RunRecord | None:

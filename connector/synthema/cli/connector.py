@@ -43,9 +43,7 @@ def demo(
         "synthema-demo"
     ),
     small: Annotated[bool, typer.Option("--small", help="Fewer synthetic patients; done sooner.")] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the connectors up until Enter is pressed.")
-    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the connectors up until Enter is pressed.")] = False,
 ) -> None:
     """Let five connectors on this machine make, certify and register one synthetic dataset.
 

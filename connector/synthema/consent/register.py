@@ -162,21 +162,31 @@ class ConsentStore:
         Returns the number of people. Enrolling the same people again changes nothing; other
         people under the same version raise :class:`ConflictError`.
         """
+        return self._database.write(
+            lambda connection: self.enrol_within(connection, dataset_id, version_id, patient_keys, by=by)
+        )
+
+    def enrol_within(
+        self,
+        connection: Connection,
+        dataset_id: str,
+        version_id: str,
+        patient_keys: Iterable[str | int],
+        *,
+        by: Agent | None = None,
+    ) -> int:
+        """:meth:`enrol` as part of a larger transaction, e.g. the one that adds the version."""
         _require_dataset(dataset_id)
         tokens = dict(self._tokens(dataset_id, _required_key(str(key))) for key in patient_keys)
-
-        def work(connection: Connection) -> int:
-            known = store.cohort(connection, version_id)
-            if known == tokens:
-                return len(known)
-            if known:
-                raise ConflictError("this version has other people already", fix="add the data as a new version")
-            store.insert_cohort(connection, version_id, tokens)
-            entity = Entity(self._log.iri("dataset", version_id), types=("Dataset",))
-            self._record(connection, "CohortEnrolment", f"{len(tokens)} people noted as tokens", by, used=(entity,))
-            return len(tokens)
-
-        return self._database.write(work)
+        known = store.cohort(connection, version_id)
+        if known == tokens:
+            return len(known)
+        if known:
+            raise ConflictError("this version has other people already", fix="add the data as a new version")
+        store.insert_cohort(connection, version_id, tokens)
+        entity = Entity(self._log.iri("dataset", version_id), types=("Dataset",))
+        self._record(connection, "CohortEnrolment", f"{len(tokens)} people noted as tokens", by, used=(entity,))
+        return len(tokens)
 
     def cohort_exclusions(
         self,

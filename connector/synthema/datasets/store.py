@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,11 @@ class DatasetStore:
         *,
         name: str | None = None,
         by: Agent | None = None,
+        with_it: Callable[[Connection, DatasetVersion], object] | None = None,
     ) -> DatasetVersion:
         """Take a CSV file in as a new version of a dataset, whole or not at all.
+
+        ``with_it`` is kept in the same transaction, or neither is.
 
         ``name`` (the codebook's id by default) says of which. Raises :class:`InputError` naming every
         fault of the file, or what keeps it behind the quality gate. The same
@@ -114,6 +118,8 @@ class DatasetStore:
             connection.execute(insert(datasets).values(**_row(version)))
             label = f"Dataset added: {title}, version {version.version}, {table.height} patients"
             self._record(connection, "DatasetAddition", label, generated=version, by=by)
+            if with_it is not None:
+                with_it(connection, version)
             return version
 
         try:
@@ -146,7 +152,7 @@ class DatasetStore:
         return erased
 
     def recover(self) -> int:
-        """After a restart: delete files of versions that were never kept, or were erased; returns how many there were."""
+        """After a restart: delete files of versions that were never kept, or were erased; returns their number."""
         kept = {self._file(version.id).name for version in self.versions() if version.erased_at is None}
         left = [path for path in self._folder.glob("*") if path.name not in kept]
         for path in left:

@@ -1,4 +1,4 @@
-"""Whole runs inside one site: make synthetic rows and measure them, or evaluate a candidate made elsewhere."""
+"""Whole runs inside one site: make synthetic rows and measure them, analyse, or evaluate a candidate made elsewhere."""
 
 from __future__ import annotations
 
@@ -66,11 +66,48 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
         session.close()
 
 
+def analyse(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
+    """Run a clinical analysis on the whole prepared cohort and release its figures if the gates allow it.
+
+    No rows leave; the figures carry no noise, so the request spends no ε and the
+    policy must permit aggregates for its purpose.
+    """
+    check_analysis(request)
+    session = governor.start(grant, request)
+    try:
+        result = session.call(
+            request.compute.plugin,
+            "analyse",
+            table=session.prepared.train,
+            codebook=session.prepared.codebook,
+            parameters=request.compute.parameters,
+        )
+        figures = canonical_json(evaluation_json(result))
+        governor.quarantine(session, {"analysis.json": (JSON, figures)})
+        source, now = governor.rooms.log.iri("run", request.id), governor.rooms.clock.now()
+        return governor.settle(request, evidence_of(session, None, source, now), "pre-run")
+    except BaseException as error:
+        governor.give_up(request.id, error)
+        raise
+    finally:
+        session.close()
+
+
+def check_analysis(request: RunRequest) -> None:
+    """Raise :class:`InputError` unless the request is for an analysis of the whole cohort."""
+    if request.kind != "analysis" or request.output != "aggregate" or request.epsilon or request.holdout:
+        raise InputError(
+            "an analysis gives aggregates of the whole cohort and spends no ε",
+            where="request",
+            fix="give kind 'analysis', output 'aggregate', holdout 0 and no epsilon",
+        )
+
+
 def check_generator(request: RunRequest) -> Step:
     """The evaluator of a generator run; raises :class:`InputError` for a request that no such run can serve."""
     if request.kind != "generator" or request.evaluate is None or request.rows < 1:
         raise InputError(
-            "a run of this site alone is of the kind 'generator' and needs a number of rows and an evaluator",
+            "a run of this site alone is of the kind 'analysis', or of the kind 'generator' with rows and an evaluator",
             where="request",
             fix="give kind, 'rows' and 'evaluate' in the request; nothing is released unmeasured",
         )

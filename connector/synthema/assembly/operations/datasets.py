@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
+from sqlalchemy import Connection
 
 from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.assembly.problems import input_error
@@ -38,8 +39,11 @@ def add_dataset(connector: Connector, given: AddDataset) -> dict[str, Any]:
     metadata = _metadata(given.metadata)
     with _incoming(connector, given.file, given.table) as path:
         keys = [str(key) for key in read_source(path, codebook)[codebook.patient_key].to_list()]
-        version = connector.datasets.add(path, codebook, given.title, metadata, name=given.name)
-    connector.consents.enrol(version.name, version.id, keys)
+
+        def enrol(connection: Connection, version: DatasetVersion) -> None:
+            connector.consents.enrol_within(connection, version.name, version.id, keys)
+
+        version = connector.datasets.add(path, codebook, given.title, metadata, name=given.name, with_it=enrol)
     return dataset_json(version)
 
 

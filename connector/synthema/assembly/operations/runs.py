@@ -14,7 +14,7 @@ from synthema.canonical import digest
 from synthema.clock import to_text
 from synthema.errors import InputError, SynthemaError
 from synthema.ids import new_id
-from synthema.runs.execute import check_generator, generate
+from synthema.runs.execute import analyse, check_analysis, check_generator, generate
 from synthema.runs.governor import Verdict
 from synthema.runs.model import RunRequest
 from synthema.runs.store import RunRecord, artefacts_of
@@ -34,12 +34,17 @@ class Submit(Input):
 def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
     """Decide a request; on permit run it, measure the output in quarantine, release it or withhold it."""
     request = connector.governor.pinned(_read_request(given.request, connector.settings.did))
-    check_generator(request)
+    run = generate
+    if request.kind == "analysis":
+        check_analysis(request)
+        run = analyse
+    else:
+        check_generator(request)
     answer = connector.governor.request(request)
     result = answer_json(answer)
     if answer.grant is not None and given.execute:
         try:
-            result["verdict"] = _verdict_json(generate(connector.governor, answer.grant, request))
+            result["verdict"] = _verdict_json(run(connector.governor, answer.grant, request))
         except SynthemaError as error:
             connector.governor.give_up(request.id, error)  # nobody holds a grant that could not be used at once
             raise
