@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from synthema.clock import FixedClock
-from tests.e2e.house import NOW, House, Settled, copy_of, settle
+pytest.register_assert_rewrite("tests.e2e.house")
+
+from synthema.clock import FixedClock  # noqa: E402 - only modules imported later are rewritten
+from tests.e2e.house import NOW, House, Settled, copy_of, settle  # noqa: E402
 
 
 @pytest.fixture

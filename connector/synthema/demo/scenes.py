@@ -241,6 +241,7 @@ def _hub_saw_only_sums(stage: Stage, items: list[Any], study: Mapping[str, Any],
             received = stage.hub.call("study/received", order)
             vector = np.frombuffer(from_base64(received["data"]), dtype=received["dtype"])
             uniform.append(pictures.uniformity(vector))
+    tale.claim("the hub holds no dataset of patients", stage.hub.call("dataset/list") == [])
     fewest = min(test.p_value for test in uniform)
     # The bound is corrected for the number of tests (Bonferroni): chance alone fails once in 10,000 demos.
     tale.claim(
