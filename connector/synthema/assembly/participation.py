@@ -7,9 +7,11 @@ then run in the background; nothing but masked sums and signed evidence leaves.
 from __future__ import annotations
 
 import base64
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from synthema.assembly.asking import ask
@@ -18,7 +20,7 @@ from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
 from synthema.dataspace import PeerClient
-from synthema.errors import DeniedError, IntegrityError, NotFoundError, SynthemaError
+from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
 from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan, require_loopback
 from synthema.identity import DidResolver
 from synthema.runs.execute import JSON, evaluate_rows, read_table
@@ -30,14 +32,19 @@ from synthema.runs.store import RunRecord
 
 MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
 SETTLING_SECONDS = 20.0
+PATIENCE = 10  # unanswered polls, a second apart
 
 
 class HubChannel:
-    """A site's way to the hub during rounds: the site calls, it is never called."""
+    """A site's way to the hub during rounds: the site calls, it is never called.
+
+    A hub that does not answer for a moment is asked again; one that stays away ends the study here.
+    """
 
     def __init__(self, peers: PeerClient, hub: str) -> None:
         self._peers = peers
         self._hub = hub
+        self._failures = 0
 
     def post(self, study_id: str, data: bytes) -> None:
         """Hand in one parcel."""
@@ -47,7 +54,16 @@ class HubChannel:
     def poll(self, study_id: str, after: int) -> bytes | None:
         """The next parcel; None when there is none yet."""
         path = f"/federation/studies/{study_id}/next?after={after}"
-        return self._peers.get_bytes(self._hub, path, MAX_CANDIDATE_BYTES) or None
+        try:
+            parcel = self._peers.get_bytes(self._hub, path, MAX_CANDIDATE_BYTES)
+        except PeerError:
+            self._failures += 1
+            if self._failures >= PATIENCE:
+                raise
+            time.sleep(1.0)
+            return None
+        self._failures = 0
+        return parcel or None
 
 
 class RoundSession:
@@ -89,10 +105,29 @@ class Participation:
         _require_coordinator(plan, caller)
         require_loopback(self._peers.peer(plan.coordinator).url)
         request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
+        self._require_codebook(plan, request)
         answer = self._governor.request(request)
         if answer.grant is not None:
             self._workers.submit(self._take_part, plan, answer.grant, request)
         return answer_json(answer)
+
+    def _require_codebook(self, plan: StudyPlan, request: RunRequest) -> None:
+        """Refuse a plan made for other tables before anything is granted or spent; needs no data."""
+        rooms = self._rooms
+        codebook = rooms.datasets.version(request.dataset).codebook
+        plugin = rooms.plugins.require(request.anonymise.plugin)
+        with (
+            tempfile.TemporaryDirectory(dir=rooms.settings.home) as folder,
+            rooms.sandbox.open_session([plugin], Path(folder)) as session,
+        ):
+            expected = session.call(
+                plugin.name, "anonymised_codebook", codebook=codebook, parameters=request.anonymise.parameters
+            )
+        if expected != plan.codebook:
+            raise InputError(
+                "the plan's codebook is not the one this site's anonymised table has",
+                fix="make the plan with the codebook whose digest stands in this site's catalogue",
+            )
 
     def _take_part(self, plan: StudyPlan, grant: Grant, request: RunRequest) -> None:
         participant = self._participant(plan.coordinator)

@@ -77,6 +77,12 @@ class StudyFile(Closed):
     rounds: int = Field(ge=1, le=10_000)
     minimum_sites: int = Field(ge=SMALLEST_GROUP)
     tolerated_colluders: int = Field(default=1, ge=0)
+    stability: int = Field(
+        default=1,
+        ge=1,
+        description="rows that one patient can change after anonymisation: 1 when small classes are refused, "
+        "k when they are suppressed; the noise grows with it, and a site refuses a study that says too little",
+    )
     holdout: float = Field(default=0.2, ge=0, lt=1)
     rows: int = Field(ge=0)
 
@@ -94,13 +100,11 @@ class StudyFile(Closed):
         agreements: Mapping[str, str],
         digests: Mapping[str, str],
         codebook: Codebook,
-        stability: int = 1,
     ) -> StudyPlan:
         """The plan of this study.
 
         ``agreements`` gives each site's agreement (did → id), ``digests`` each
-        plugin's digest (name → digest), ``codebook`` the one after anonymisation,
-        ``stability`` the rows one patient can change in it. Raises
+        plugin's digest (name → digest), ``codebook`` the one after anonymisation. Raises
         :class:`InputError` naming what is missing or does not fit together.
         """
 
@@ -134,7 +138,7 @@ class StudyFile(Closed):
                 rounds=self.rounds,
                 minimum_sites=self.minimum_sites,
                 tolerated_colluders=self.tolerated_colluders,
-                stability=stability,
+                stability=self.stability,
                 holdout=self.holdout,
                 rows=self.rows,
                 codebook=codebook,

@@ -61,7 +61,10 @@ def check_plan(plan: StudyPlan, limits: SiteLimits, me: str) -> None:
     }
     for problem, holds in points.items():
         if not holds:
-            raise DeniedError(problem, fix="ask the coordinator for a plan within this site's grant", where=plan.id)
+            fix = "ask the coordinator for a plan within this site's grant"
+            if problem.startswith("one patient changes"):
+                fix = f"write 'stability: {limits.stability}' into the study file, or refuse small classes"
+            raise DeniedError(problem, fix=fix, where=plan.id)
 
 
 class Participant:

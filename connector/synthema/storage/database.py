@@ -1,6 +1,6 @@
 """The database of a connector: many readers, one writer thread that commits in groups.
 
-A durable commit costs one disk flush (about 3 ms). The writer takes all units
+A durable commit costs one disk flush (0.1 to 5 ms, by the disk). The writer takes all units
 of work that wait, runs each in its own savepoint, and commits them together: a
 unit that fails is rolled back alone, and no caller hears of success before its
 work is on disk. That the writer is single makes log positions strictly ordered.
