@@ -34,6 +34,19 @@ def read_table(content: bytes) -> Table:
         raise InputError("this is not a Parquet table", fix="send the file as the connector released it") from error
 
 
+def run(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
+    """A whole run of this site alone, by its kind."""
+    return (analyse if request.kind == "analysis" else generate)(governor, grant, request)
+
+
+def check(request: RunRequest) -> None:
+    """Raise :class:`InputError` unless this site alone can serve the request."""
+    if request.kind == "analysis":
+        check_analysis(request)
+    else:
+        check_generator(request)
+
+
 def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
     """Run a generator, measure its rows, and release them only if the DPIA's gates allow it."""
     evaluator = check_generator(request)

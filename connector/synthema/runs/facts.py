@@ -16,7 +16,7 @@ from synthema.permits import PermitStore
 from synthema.policy import AccessRequest, Fact
 from synthema.policy.model import Value
 from synthema.provenance import ProvenanceLog
-from synthema.runs.model import RunRequest
+from synthema.runs.model import ACTIONS, RunRequest
 from synthema.runs.sandbox import Sandbox
 from synthema.spi import ApprovedPlugin
 from synthema.vocabulary import Hierarchy, Vocabulary
@@ -54,12 +54,22 @@ class FactFinder:
         }
         return AccessRequest(
             id=self.log.iri("run", request.id),
-            action=_resolved(self.vocabulary.actions, "action", request.action),
+            action=self._action(request),
             target=self.log.iri("dataset", dataset.name),
             assignee=request.requester,
             at=at,
             facts=facts,
         )
+
+    def _action(self, request: RunRequest) -> str:
+        action = _resolved(self.vocabulary.actions, "action", request.action)
+        if action not in {SYN + name for name in ACTIONS[request.kind]}:
+            raise InputError(
+                f"a run of the kind '{request.kind}' is another act than '{request.action[:60]}'",
+                where="request: action",
+                fix=f"ask for: {' or '.join(self.vocabulary.actions.name(SYN + n) for n in ACTIONS[request.kind])}",
+            )
+        return action
 
     def _of_request(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime) -> dict[str, Fact]:
         request_iri = self.log.iri("request", request.id)

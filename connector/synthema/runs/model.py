@@ -15,6 +15,23 @@ OutputClass = Literal["synthetic", "aggregate", "masked"]
 ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis"]
 
 
+OUTPUTS: dict[ComputeKind, OutputClass] = {
+    "generator": "synthetic",
+    "federated-algorithm": "masked",
+    "evaluator": "aggregate",
+    "analysis": "aggregate",
+}
+"""What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate."""
+
+ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
+    "generator": ("synthesise",),
+    "federated-algorithm": ("synthesise", "contributeUpdate", "trainModel"),
+    "evaluator": ("evaluateModel",),
+    "analysis": ("analyse", "queryAggregate"),
+}
+"""The acts each kind of run is, as local names of the Synthema ontology: policies are asked about the true act."""
+
+
 class Closed(BaseModel):
     """Base of values that are never changed and never hold unknown fields."""
 
@@ -56,6 +73,12 @@ class RunRequest(Closed):
     agreement: str | None = Field(default=None, description="the agreement or permit the request rests on")
     study: str | None = None
     plan_digest: str | None = Field(default=None, description="digest of the study plan agreed between the parties")
+
+    @model_validator(mode="after")
+    def _output_is_what_comes_out(self) -> Self:
+        if self.output != OUTPUTS[self.kind]:
+            raise ValueError(f"what a run of the kind '{self.kind}' gives is {OUTPUTS[self.kind]}, not {self.output}")
+        return self
 
     @model_validator(mode="after")
     def _alone_is_one(self) -> Self:

@@ -74,8 +74,13 @@ def test_an_id_of_another_kind_or_shape_is_refused(text: str) -> None:
 def make(home: Path) -> None:
     peer = Peer(did="did:web:hub.example", url="https://hub.example", role="hub", name='The "hub"\n')
     initialise(
-        home, name="Test\\site", role="site", public_url="http://127.0.0.1:8101",
-        management_url="http://127.0.0.1:8102", mode="demo", peers=[peer],
+        home,
+        name="Test\\site",
+        role="site",
+        public_url="http://127.0.0.1:8101",
+        management_url="http://127.0.0.1:8102",
+        mode="demo",
+        peers=[peer],
     )
 
 

@@ -69,7 +69,7 @@ def test_a_figure_that_is_no_number_is_a_failure(open_plugin: Open) -> None:
 
 
 def test_a_sentence_that_stands_in_the_code_is_passed_on(open_plugin: Open) -> None:
-    with pytest.raises(PluginError, match="ValueError at .*: too few rows: ask for more") as caught:
+    with pytest.raises(PluginError, match=r"ValueError at .*: too few rows: ask for more") as caught:
         analyse(open_plugin("raise ValueError('too few rows: ask for more')"))
     assert caught.value.fix.startswith("change what it names")
 

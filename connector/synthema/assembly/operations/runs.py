@@ -34,17 +34,12 @@ class Submit(Input):
 def submit_request(connector: Connector, given: Submit) -> dict[str, Any]:
     """Decide a request; on permit run it, measure the output in quarantine, release it or withhold it."""
     request = connector.governor.pinned(_read_request(given.request, connector.settings.did))
-    run = generate
-    if request.kind == "analysis":
-        check_analysis(request)
-        run = analyse
-    else:
-        check_generator(request)
+    execute.check(request)
     answer = connector.governor.request(request)
     result = answer_json(answer)
     if answer.grant is not None and given.execute:
         try:
-            result["verdict"] = _verdict_json(run(connector.governor, answer.grant, request))
+            result["verdict"] = _verdict_json(execute.run(connector.governor, answer.grant, request))
         except SynthemaError as error:
             connector.governor.give_up(request.id, error)  # nobody holds a grant that could not be used at once
             raise
