@@ -346,7 +346,7 @@ def test_nobody_here_speaks_for_another_party(house: House) -> None:
     assert (house.snapshot(), house.connector.log.size()) == (before, size)
 
 
-@pytest.mark.parametrize("kind", ["generator", "analysis"])
-def test_one_site_does_not_pass_for_many(house: House, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "output"), [("generator", "synthetic"), ("analysis", "aggregate")])
+def test_one_site_does_not_pass_for_many(house: House, kind: str, output: str) -> None:
     with pytest.raises(InputError, match="one contributing party"):
-        house.request(kind=kind, contributing_parties=3)
+        house.request(kind=kind, output=output, contributing_parties=3)

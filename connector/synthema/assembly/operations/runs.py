@@ -14,7 +14,7 @@ from synthema.canonical import digest
 from synthema.clock import to_text
 from synthema.errors import InputError, SynthemaError
 from synthema.ids import new_id
-from synthema.runs.execute import analyse, check_analysis, check_generator, generate
+from synthema.runs import execute
 from synthema.runs.governor import Verdict
 from synthema.runs.model import RunRequest
 from synthema.runs.store import RunRecord, artefacts_of
@@ -75,7 +75,7 @@ def show_request(connector: Connector, given: OneRun) -> dict[str, Any]:
 def run_request(connector: Connector, given: OneRun) -> dict[str, Any]:
     """Run what was permitted earlier, once and before its grant expires."""
     grant, request = connector.governor.grant(given.run), connector.governor.run(given.run).request
-    return {"run": given.run, "verdict": _verdict_json(generate(connector.governor, grant, request))}
+    return {"run": given.run, "verdict": _verdict_json(execute.run(connector.governor, grant, request))}
 
 
 class OneArtefact(Input):
