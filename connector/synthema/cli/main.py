@@ -20,6 +20,7 @@ from synthema.cli import (
     dpia,
     lineage,
     log,
+    permit,
     person,
     plugin,
     policy,
@@ -82,7 +83,13 @@ connector.add_to(app)
 policy_steps.add_to(policy.app)
 _NOUNS = {
     "Your connector": (("person", person.app), ("plugin", plugin.app), ("log", log.app), ("lineage", lineage.app)),
-    "Rules": (("policy", policy.app), ("dpia", dpia.app), ("consent", consent.app), ("budget", budget.app)),
+    "Rules": (
+        ("policy", policy.app),
+        ("dpia", dpia.app),
+        ("consent", consent.app),
+        ("budget", budget.app),
+        ("permit", permit.app),
+    ),
     "Data and work": (
         ("dataset", dataset.app),
         ("offer", dataset.offer),

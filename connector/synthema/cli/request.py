@@ -40,6 +40,23 @@ def submit(
         raise typer.Exit(IntegrityError.exit_status)
 
 
+@app.command("run")
+def run(
+    identifier: Annotated[str, typer.Argument(help="Identifier of the run.", metavar="RUN")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Run what was permitted earlier with --decide-only, once and before its grant expires; exits 6 when withheld.
+
+    Example: synthema request run run-… --home clinic
+    """
+    with working("Running …"):
+        result = call(home, "request/run", {"run": identifier})
+    answer(result, output, lambda value: _show_verdict(value["verdict"]))
+    if not result["verdict"]["released"]:
+        raise typer.Exit(IntegrityError.exit_status)
+
+
 def _read(file: Path) -> dict[str, Any]:
     """The request in a file; raises :class:`InputError` naming the field that is wrong."""
     from pydantic import ValidationError
@@ -58,9 +75,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _show_result(result: dict[str, Any]) -> None:
     say(*result["sentences"], f"Run: {result['run']}")
-    verdict = result.get("verdict")
-    if verdict is None:
-        return
+    if verdict := result.get("verdict"):
+        _show_verdict(verdict)
+
+
+def _show_verdict(verdict: dict[str, Any]) -> None:
     say("", *verdict["sentences"])
     say("Released:" if verdict["released"] else "Withheld: the output stays inside and is deleted.")
     say(*(f"  {file['name']}  {file['digest']}" for file in verdict["artefacts"]))
