@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from synthema.errors import InputError
+from synthema.values import Closed
 
 Role = Literal["site", "hub", "registry"]
 
 
-class Peer(BaseModel):
+class Peer(Closed):
     """Another connector this one knows: the anchor of trust, agreed when joining."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     did: str = Field(description="did:web of the peer, e.g. did:web:hospital.example")
     url: str = Field(description="public address of its protocol, e.g. https://hospital.example")
@@ -30,20 +29,16 @@ class Peer(BaseModel):
     name: str = Field(description="its name for people")
 
 
-class Limits(BaseModel):
+class Limits(Closed):
     """Bounds of a sandboxed run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     memory_bytes: int = Field(default=4 * 1024**3, gt=0, description="address space of a plugin process, in bytes")
     seconds: int = Field(default=600, gt=0, description="longest duration of one run, in seconds")
     output_bytes: int = Field(default=512 * 1024**2, gt=0, description="largest file a plugin may write, in bytes")
 
 
-class Accepts(BaseModel):
+class Accepts(Closed):
     """What a registry accepts; the hub and the sites it trusts are its peers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epsilon: float = Field(default=8.0, gt=0, description="largest privacy loss ε of a certified dataset")
     delta: float = Field(default=1e-5, ge=0, lt=1, description="largest δ of a certified dataset")

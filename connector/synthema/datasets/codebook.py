@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from synthema.canonical import digest
 from synthema.errors import InputError
 from synthema.resources import bundled
+from synthema.values import Closed
 
 VariableType = Literal["integer", "decimal", "category", "text"]
 VariableRole = Literal["identifier", "quasi-identifier", "sensitive", "time", "event", "site", "other"]
 Comparison = Literal["<=", "<", "==", "!=", ">=", ">"]
-
-
-class Closed(BaseModel):
-    """Base of values that are never changed and never hold unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class OtherUnit(Closed):

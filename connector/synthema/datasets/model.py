@@ -10,10 +10,11 @@ from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
 from synthema.consent import machine_for
-from synthema.datasets.codebook import Closed, Codebook
+from synthema.datasets.codebook import Codebook
 from synthema.datasets.quality import Quality
 from synthema.errors import InputError
 from synthema.provenance.model import SYNTHEMA
+from synthema.values import Closed
 
 ARTICLE_51 = "abcdefghijklmnopq"
 """The letters of EHDS Art. 51(1)."""

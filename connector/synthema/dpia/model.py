@@ -12,11 +12,12 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from synthema.canonical import digest
 from synthema.clock import duration
 from synthema.errors import InputError
+from synthema.values import Closed
 
 EU_GDPR = "https://w3id.org/dpv/legal/eu/gdpr#"
 
@@ -42,12 +43,6 @@ class Outcome(StrEnum):
 
 
 GOOD_OUTCOMES = frozenset({Outcome.MITIGATED, Outcome.ACCEPTABLE})
-
-
-class Closed(BaseModel):
-    """Base of values that are never changed and never hold unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Level(Closed):

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 from synthema.budget import rho_of
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
-from synthema.federation.model import SMALLEST_GROUP, Closed, PlanMember, PluginUse, StudyPlan
+from synthema.federation.model import SMALLEST_GROUP, PlanMember, PluginUse, StudyPlan
+from synthema.values import Closed
 
 
 class PluginChoice(Closed):

@@ -24,8 +24,8 @@ from pydantic import ValidationError
 
 from synthema import canonical
 from synthema.errors import InputError, IntegrityError
-from synthema.federation.model import Closed
 from synthema.federation.ports import DidResolver, Signer
+from synthema.values import Closed
 
 ASSERTION_KEY = "assertion"
 

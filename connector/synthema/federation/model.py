@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from synthema import canonical
 from synthema.budget import delta_of
@@ -16,15 +16,10 @@ from synthema.errors import ConflictError, InputError
 from synthema.federation.privacy import MARGIN
 from synthema.ids import require_id
 from synthema.spi.model import Plan, State
+from synthema.values import Closed
 
 SMALLEST_GROUP = 3
 """Fewest surviving sites of a sum: with two, each could subtract itself and read the other."""
-
-
-class Closed(BaseModel):
-    """Base of values that are never changed and never hold unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PluginUse(Closed):

@@ -10,11 +10,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from synthema.canonical import digest
 from synthema.errors import ConflictError
 from synthema.provenance.model import SYNTHEMA
+from synthema.values import Closed
 
 LONGEST_YEARS = 10
 """EHDS Art. 68(12): a permit lasts at most ten years, and is extended once by at most ten."""
@@ -60,12 +61,6 @@ def advance(state: PermitState, event: PermitEvent) -> PermitState:
         raise ConflictError(
             f"a permit in state {state} cannot be changed by '{event}'", fix=f"possible now: {possible}"
         ) from None
-
-
-class Closed(BaseModel):
-    """Base of values that are never changed and never hold unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataDescription(Closed):

@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from synthema.canonical import canonical_json, digest
 from synthema.errors import ConflictError
+from synthema.values import Closed
 
 OutputClass = Literal["synthetic", "aggregate", "masked"]
 ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis"]
@@ -30,12 +31,6 @@ ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
     "analysis": ("analyse", "queryAggregate"),
 }
 """The acts each kind of run is, as local names of the Synthema ontology: policies are asked about the true act."""
-
-
-class Closed(BaseModel):
-    """Base of values that are never changed and never hold unknown fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Step(Closed):

@@ -47,12 +47,13 @@ from typing import Any, Literal, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator, model_validator
 
 from synthema.canonical import canonical_json
 from synthema.errors import InputError, PluginError
 from synthema.spi.hookspecs import KINDS
 from synthema.spi.model import Assurance, Parameters
+from synthema.values import Closed
 
 API_VERSION = "0.1.0"
 """Version of the plugin interface; a plugin's ``api`` must accept it."""
@@ -76,11 +77,7 @@ Scalar = Literal["integer", "number", "boolean", "string"]
 ParameterType = Literal["integer", "number", "boolean", "string", "array", "object"]
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Guarantee(_Closed):
+class Guarantee(Closed):
     """What the plugin promises, for whom, and how far the promise has been shown."""
 
     kind: GuaranteeKind = Field(description="the kind of protection that the plugin itself gives")
@@ -97,7 +94,7 @@ class Guarantee(_Closed):
         return self
 
 
-class Parameter(_Closed):
+class Parameter(Closed):
     """One setting of a plugin, checked before a run starts.
 
     ``minimum`` and ``maximum`` bound a number, or each number of an array or
@@ -168,7 +165,7 @@ class Parameter(_Closed):
         return InputError(f"parameter '{self.name}' {what}", fix=fix, where=f"parameters.{self.name}")
 
 
-class Manifest(_Closed):
+class Manifest(Closed):
     """A plugin's description of itself; see the module's text for a complete example."""
 
     spec_version: Literal[1]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from synthema.assembly.problems import input_error
 from synthema.errors import NotFoundError
+from synthema.values import Closed
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 InputT = TypeVar("InputT", bound=BaseModel)
 
 
-class Input(BaseModel):
+class Input(Closed):
     """Base of what an operation is given: unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Nothing(Input):
