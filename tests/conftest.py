@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from synthema.clock import FixedClock
 from synthema.storage import Database, metadata
+
+# A busy machine is no fault of the code: examples have no time limit (timings live in tests/benchmarks).
+settings.register_profile(
+    "house",
+    parent=settings.get_profile("ci" if os.environ.get("CI") else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
 
 
 @pytest.fixture
