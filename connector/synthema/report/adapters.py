@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from synthema.certification import Certificate, Figure, VerificationReport, read_document
 from synthema.certification.readme import guarantee_sentence
 from synthema.certification.uses import use_sentences
+from synthema.clock import duration
 from synthema.report.model import (
     Check,
     Checks,
@@ -72,10 +74,15 @@ def _obligation(record: Mapping[str, Any]) -> str:
     if record.get("due"):
         words.append(f"until {str(record['due'])[:10]}")
     elif record.get("within"):
-        words.append(f"within {record['within']}")
+        words.append(f"within {_in_words(duration(str(record['within'])))}")
     if record.get("article"):
         words.append(f"({record['article']})")
     return " ".join(words)
+
+
+def _in_words(span: timedelta) -> str:
+    hours = span.seconds // 3600
+    return f"{span.days} days" if not hours else f"{24 * span.days + hours} hours"
 
 
 def gates_item(title: str, record: Mapping[str, Any]) -> Checks:

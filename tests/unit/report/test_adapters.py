@@ -54,7 +54,7 @@ def test_a_stored_decision_becomes_an_item() -> None:
     assert item.effect == "deny"
     assert item.reasons[0].sentence == "the purpose is advertising, which EHDS 54(c) prohibits"
     assert item.changes == ("Name another purpose.", "A purpose is nobody's to change.")
-    assert item.obligations[0].endswith("within P180D (EHDS 68(12))")
+    assert item.obligations[0].endswith("within 180 days (EHDS 68(12))")
     assert item.obligations[1].endswith("until 2027-01-01")
 
 
