@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from synthema.budget import rho_of
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
 from synthema.federation.model import SMALLEST_GROUP, PlanMember, PluginUse, StudyPlan
-from synthema.values import Closed
+from synthema.values import Closed, first_problem, fix_for_unknown
 
 
 class PluginChoice(Closed):
@@ -174,18 +173,15 @@ def load_study(path: Path) -> StudyFile:
 
 
 def _located(error: ValidationError, path: Path, tree: yaml.Node | None) -> InputError:
-    """The first thing to mend; a key nobody knows explains best why another one is missing."""
-    problems = error.errors()
-    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    """The first thing to mend, with its line."""
+    first = first_problem(error)
     field = ".".join(str(part) for part in first["loc"]) or "study"
     where = f"{path}:{_line_of(tree, first['loc'])}"
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
         return InputError(f"{field}: {message}", where=where, fix=f"correct '{field}'")
     key = str(first["loc"][-1])
-    nearest = difflib.get_close_matches(key, StudyFile.model_fields, n=1)
-    fix = f"did you mean '{nearest[0]}'?" if nearest else f"remove '{key}'"
-    return InputError(f"{field}: a study has no such key", where=where, fix=fix)
+    return InputError(f"{field}: a study has no such key", where=where, fix=fix_for_unknown(key, StudyFile))
 
 
 def _line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
