@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from synthema.errors import InputError
@@ -26,6 +26,23 @@ class Peer(Closed):
     did: str = Field(description="did:web of the peer, e.g. did:web:hospital.example")
     url: str = Field(description="public address of its protocol, e.g. https://hospital.example")
     role: Role = Field(description="what it does in the data space: site, hub or registry")
+    name: str = Field(description="its name for people")
+    place: str | None = Field(
+        default=None,
+        description="country it is established in, e.g. DE, or 'adequate country' for one with an adequacy decision; "
+        "under the EHDS nothing is exported to a party whose place is not known (Art. 88)",
+    )
+    not_for_profit: bool | None = Field(default=None, description="whether it is a not-for-profit organisation")
+    public_sector_body: bool = Field(
+        default=False, description="whether it is a public sector body or acts for one (EHDS Art. 53(2))"
+    )
+
+
+class AccessBody(Closed):
+    """A health data access body whose signature on permits this site trusts (EHDS Art. 55)."""
+
+    did: str = Field(description="did:web of the body, e.g. did:web:hdab.example")
+    url: str = Field(description="address its DID document and status lists are published at")
     name: str = Field(description="its name for people")
 
 
@@ -43,6 +60,34 @@ class Accepts(Closed):
     epsilon: float = Field(default=8.0, gt=0, description="largest privacy loss ε of a certified dataset")
     delta: float = Field(default=1e-5, ge=0, lt=1, description="largest δ of a certified dataset")
     minimum_sites: int = Field(default=3, ge=1, description="fewest sites whose evidence a certificate must hold")
+    witnesses: int = Field(
+        default=0, ge=0, description="fewest peers that must have cosigned the heads of the logs behind a certificate"
+    )
+    second_signature: bool = Field(
+        default=False, description="whether the issuer's data protection officer must have signed as well"
+    )
+
+
+class Index(Closed):
+    """Where the log's triples are kept for questions; the log itself always lies in the connector's own state."""
+
+    store: Literal["memory", "disk", "endpoint"] = Field(
+        default="memory",
+        description="memory (up to about 100,000 entries), disk (folder 'index' in the home), or endpoint (a SPARQL "
+        "1.1 server)",
+    )
+    query: str | None = Field(default=None, description="address of the server's SPARQL 1.1 query, for endpoint")
+    update: str | None = Field(default=None, description="address of the server's SPARQL 1.1 update, for endpoint")
+    seconds: int = Field(default=30, gt=0, description="longest time an auditor's own question may take, in seconds")
+    memory_bytes: int = Field(
+        default=2 * 1024**3, gt=0, description="memory an auditor's own question may take, in bytes"
+    )
+
+    @model_validator(mode="after")
+    def _knows_its_server(self) -> Self:
+        if (self.store == "endpoint") != (self.query is not None and self.update is not None):
+            raise ValueError("an endpoint needs both 'query' and 'update', and only an endpoint has them")
+        return self
 
 
 class Settings(BaseSettings):
@@ -56,6 +101,17 @@ class Settings(BaseSettings):
     role: Role = Field(description="site (holds patient data), hub (coordinates) or registry (ingests)")
     regime: Literal["pre-EHDS", "EHDS"] = Field(
         default="pre-EHDS", description="EHDS Chapter IV applies from 26 March 2029; before, GDPR and contracts"
+    )
+    place: str | None = Field(
+        default=None, description="country this connector processes data in, e.g. DE; needed under the EHDS (Art. 87)"
+    )
+    member_state_pack: Path | None = Field(
+        default=None,
+        description="file of a Member State's law pack (L1), beside connector.toml unless absolute",
+    )
+    age_of_majority: dict[str, Annotated[int, Field(ge=12, le=25)]] = Field(
+        default_factory=dict,
+        description="age in years from which people consent for themselves, by country of two letters; 18 elsewhere",
     )
     public_url: str = Field(description="address of the public protocol, without a trailing slash")
     management_url: str = Field(description="address of the management interface; keep it inside the house")
@@ -71,6 +127,9 @@ class Settings(BaseSettings):
         description="host:port the management interface listens at; without it, host and port of management_url",
     )
     peers: tuple[Peer, ...] = Field(default=(), description="the connectors this one trusts")
+    access_bodies: tuple[AccessBody, ...] = Field(
+        default=(), description="the health data access bodies whose signed permits this site takes in"
+    )
     minimum_isolation: int = Field(
         default=2, ge=1, le=4, description="lowest isolation level at which plugins may run (ADR 0004)"
     )
@@ -83,6 +142,7 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="how long a hub waits for a site at one step of a round, in seconds"
     )
     limits: Limits = Limits()
+    index: Index = Index()
     accepts: Accepts = Accepts()
 
     @field_validator("public_url", "management_url")

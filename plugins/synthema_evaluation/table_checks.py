@@ -24,7 +24,7 @@ def _broken(rule: Rule, table: pl.DataFrame) -> Flags:
 def rule_metric(tables: Tables, codebook: Codebook) -> tuple[Metric, dict[str, Any]]:
     """Share of synthetic rows that break a rule of the codebook, and the share for each rule."""
     names = set(tables.synthetic.columns) & set(tables.train.columns)
-    rules = [r for r in codebook.rules if _used(r) <= names]
+    rules = [r for r in codebook.rules if r.variables <= names]
     flags = {rule.id: (_broken(rule, tables.synthetic), _broken(rule, tables.train)) for rule in rules}
     n = tables.synthetic.height
     any_synthetic = np.any([f[0] for f in flags.values()], axis=0) if flags else np.zeros(n, dtype=bool)
@@ -46,10 +46,6 @@ def rule_metric(tables: Tables, codebook: Codebook) -> tuple[Metric, dict[str, A
 
 def _share(flags: Flags) -> float:
     return float(flags.mean()) if len(flags) else 0.0
-
-
-def _used(rule: Rule) -> set[str]:
-    return {rule.left, *rule.when} | ({rule.right} if isinstance(rule.right, str) else set())
 
 
 def smallest_class_metric(tables: Tables, codebook: Codebook) -> Metric | None:

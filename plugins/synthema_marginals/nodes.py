@@ -138,7 +138,7 @@ def _later_times(codebook: Codebook) -> dict[str, tuple[str, bool]]:
 
 def ordered_pair(rule: Rule) -> tuple[str, str, bool] | None:
     """``(earlier, later, strict)`` of an unconditional rule that orders two variables, else ``None``."""
-    if rule.when or not isinstance(rule.right, str):
+    if rule.when or rule.plus or not isinstance(rule.right, str):
         return None
     if rule.comparison in ("<=", "<"):
         return rule.left, rule.right, rule.comparison == "<"

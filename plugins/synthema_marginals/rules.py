@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Rule
-from synthema.datasets.rules import broken
+from synthema.datasets.rules import broken, limit
 
 REDRAWS = 20
 Flags = NDArray[np.bool_]
@@ -29,14 +29,9 @@ def broken_any(codebook: Codebook, table: pl.DataFrame) -> Flags:
     """Which rows break any rule whose variables the table has."""
     flags = np.zeros(table.height, dtype=bool)
     for rule in codebook.rules:
-        if _readable(rule, table):
+        if rule.variables <= set(table.columns):
             flags |= _broken(rule, table)
     return flags
-
-
-def _readable(rule: Rule, table: pl.DataFrame) -> bool:
-    used = {rule.left, *rule.when} | ({rule.right} if isinstance(rule.right, str) else set())
-    return used <= set(table.columns)
 
 
 def enforce_rules(
@@ -50,7 +45,7 @@ def enforce_rules(
             return table
         table = pl.concat([table.filter(~bad), draw(int(bad.sum()))])
     for rule in codebook.rules:
-        if _readable(rule, table):
+        if rule.variables <= set(table.columns):
             table = _mended(rule, table, codebook)
     bad = broken_any(codebook, table)
     good = table.filter(~bad)
@@ -65,8 +60,8 @@ def _mended(rule: Rule, table: pl.DataFrame, codebook: Codebook) -> pl.DataFrame
     bad = _broken(rule, table)
     if variable.type == "category" or rule.comparison in ("<", ">", "!=") or not bad.any():
         return table
-    limit = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)
-    moved = np.where(bad, limit.cast(pl.Float64).to_numpy(), table[rule.left].cast(pl.Float64).to_numpy())
+    allowed = limit(table, rule).cast(pl.Float64).to_numpy()
+    moved = np.where(bad, allowed, table[rule.left].cast(pl.Float64).to_numpy())
     inside = np.clip(moved, variable.minimum, variable.maximum)
     series = pl.Series(rule.left, inside, dtype=pl.Float64).fill_nan(None)
     return table.with_columns(series.cast(table[rule.left].dtype, strict=False))

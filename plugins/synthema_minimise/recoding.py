@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 
-from synthema.datasets.codebook import Codebook, Rule, Variable
+from synthema.datasets.codebook import Codebook, Variable
 
 
 def recoded_codebook(codebook: Codebook, fields: tuple[str, ...], bands: tuple[str, ...]) -> Codebook:
@@ -20,7 +20,7 @@ def recoded_codebook(codebook: Codebook, fields: tuple[str, ...], bands: tuple[s
     _check_bands(codebook, kept, bands)
     smaller = codebook.keep(kept)
     variables = tuple(_as_category(v) if v.name in bands else v for v in smaller.variables)
-    rules = tuple(rule for rule in smaller.rules if not _compared(rule) & set(bands))
+    rules = tuple(rule for rule in smaller.rules if not rule.compared & set(bands))
     plain = smaller.model_dump(exclude={"variables", "rules", "outcomes"})
     return Codebook(**plain, variables=variables, rules=rules, outcomes=smaller.outcomes)
 
@@ -45,10 +45,6 @@ def _check_bands(codebook: Codebook, kept: tuple[str, ...], bands: tuple[str, ..
             raise ValueError(f"'{name}' belongs to a survival outcome and cannot be banded: take it off the list")
         if not codebook.variable(name).bands:
             raise ValueError(f"the codebook gives no bands for '{name}': add bands there or take it off the list")
-
-
-def _compared(rule: Rule) -> set[str]:
-    return {rule.left} | ({rule.right} if isinstance(rule.right, str) else set())
 
 
 def _as_category(variable: Variable) -> Variable:

@@ -40,7 +40,7 @@ _entries = Table(
 
 def run() -> list[dict[str, Any]]:
     """Appends per second of the group-commit writer and of one commit for each append."""
-    flush = _flush_milliseconds()
+    flush = flush_milliseconds()
     return [
         _compare("each commit made to last 3 ms longer", 0.003, GOAL),
         _compare(f"this disk (flush {flush:.2f} ms)", 0.0, GOAL if flush >= SLOW_FLUSH else None),
@@ -61,7 +61,7 @@ def _compare(disk: str, added: float, goal: float | None) -> dict[str, Any]:
     }
 
 
-def _flush_milliseconds() -> float:
+def flush_milliseconds() -> float:
     """What it costs to bring 4 KiB to the disk of the temporary folder (median of 50)."""
     times = []
     with tempfile.TemporaryFile() as file:
@@ -81,10 +81,10 @@ def _group_commit(path: Path, added: float) -> float:
         event.listen(database.engine, "commit", lambda _connection: time.sleep(added))
     statement = insert(_entries).values(body=BODY)
     try:
-        count, seconds = _rate(lambda: lambda: database.write(lambda connection: connection.execute(statement)))
+        count, seconds = rate(lambda: lambda: database.write(lambda connection: connection.execute(statement)))
     finally:
         database.close()
-    _require(path, count)
+    require(path, count, "entries")
     return count / seconds
 
 
@@ -107,12 +107,12 @@ def _commit_each(path: Path, added: float) -> float:
 
         return append
 
-    count, seconds = _rate(appender)
-    _require(path, count)
+    count, seconds = rate(appender)
+    require(path, count, "entries")
     return count / seconds
 
 
-def _rate(appender: Callable[[], Callable[[], object]]) -> tuple[int, float]:
+def rate(appender: Callable[[], Callable[[], object]]) -> tuple[int, float]:
     """How many appends all threads made together, and in which time."""
     counts = [0] * THREADS
     start = threading.Barrier(THREADS + 1)
@@ -137,8 +137,9 @@ def _rate(appender: Callable[[], Callable[[], object]]) -> tuple[int, float]:
     return sum(counts), time.perf_counter() - began
 
 
-def _require(path: Path, acknowledged: int) -> None:
+def require(path: Path, acknowledged: int, table: str) -> None:
+    """Raise unless all that was acknowledged is on disk."""
     with sqlite3.connect(path) as reader:
-        kept = reader.execute("SELECT count(*) FROM entries").fetchone()[0]
+        kept = reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - a name of ours
     if kept != acknowledged:
         raise ArithmeticError(f"{acknowledged} appends were acknowledged, {kept} are on disk")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conformance import cryptography, dsp, odrl
+from tests.conformance import catalogue, certificates, cryptography, dsp, odrl
 from tests.conformance.suite import Suite
 
 _DSP = "dsp-2025-1-err1"
@@ -27,6 +27,8 @@ SUITES = (
     Suite("RFC 6962 roots against pymerkle", cryptography.merkle_against_pymerkle, 40, 40),
     Suite("C2SP signed note", cryptography.signed_notes, 3, 3),
     Suite("eddsa-jcs-2022 with openvc", cryptography.data_integrity_proofs, 10, 10),
+    Suite("certificates, evidence, receipts and status lists with openvc", certificates.certificates, 16, 16),
+    Suite("DCAT-AP 3.0.1 shapes, record of a synthetic dataset", catalogue.records, 3, 3, "vocabularies/dcat-ap"),
     Suite("RFC 8785 canonical JSON", cryptography.canonical_values, 28, 28),
     Suite(
         "ODRL test suite, duties strict", odrl.strict_cases, 68, 66, _ODRL,

@@ -13,6 +13,7 @@ from synthema.assembly import Connector
 from synthema.budget.model import units_up
 from synthema.budget.store import budget_reservations
 from synthema.canonical import digest_bytes
+from synthema.obligations import TaskState
 from synthema.runs.model import FINAL_STATES, Grant, RunState
 from synthema.runs.store import artefacts, grants, runs
 
@@ -54,6 +55,7 @@ def assert_whole(connector: Connector, promises: Promises) -> None:
     connector.log.checkpoint()
     _runs_are_final_and_logged(connector, bodies)
     _budget_is_never_less_than_spent(connector, bodies)
+    _every_permitted_run_left_its_obligations(connector, bodies)
     _nothing_is_half_released(connector)
     _promises_hold(connector, promises)
     _folders_are_clean(connector)
@@ -112,6 +114,26 @@ def _budget_is_never_less_than_spent(connector: Connector, bodies: list[str]) ->
     balance = connector.budget.balance(account)
     assert balance.spent_units == sum(units_up(grant.rho) for grant in granted)
     assert balance.reserved_units == 0
+
+
+def _every_permitted_run_left_its_obligations(connector: Connector, bodies: list[str]) -> None:
+    said = "\n".join(bodies)
+    known = set()
+    for run in connector.governor.recent(10_000):
+        tasks = connector.obligations.tasks(run=run.id)
+        permitted = run.state is not RunState.DENIED
+        wanted = {one["rule"] for one in (run.decision or {})["obligations"]} if permitted else set()
+        assert {task.rule for task in tasks} == wanted, "obligations of a decision are missing, or of none"
+        for task in tasks:
+            known.add(task.id)
+            assert f"/id/obligation/{task.id}>" in said
+            assert task.state is not TaskState.WAITING or task.run != run.id or run.state in (
+                RunState.RELEASED, RunState.STOPPED, RunState.FAILED
+            )  # fmt: skip
+            if task.action.endswith("publishResults"):
+                assert (task.state is TaskState.OPEN) is (run.state in (RunState.RELEASED, RunState.STOPPED))
+    assert {task.id for task in connector.obligations.tasks() if task.subject is None} == known
+    assert set(re.findall(r"/id/obligation/(obligation-[0-9a-f]{32})>", said)) >= known
 
 
 def _nothing_is_half_released(connector: Connector) -> None:

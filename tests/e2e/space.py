@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from synthema.demo.scenes import FIELDS, THRESHOLDS
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
 HUB = Actor("hub", "Coordinating hub", "hub")
+REGISTRY = Actor("registry", "Disease registry", "registry")
 EXPLICIT_CONSENT = "https://w3id.org/dpv/legal/eu/gdpr#A9-2-a"
 FINAL_STUDY = ("released", "refused", "stopped", "failed")
 FINAL_RUN = ("released", "denied", "stopped", "failed")
@@ -27,11 +28,12 @@ FINAL_RUN = ("released", "denied", "stopped", "failed")
 class Space:
     """Three hospitals and a hub, each a process of its own; ``houses`` by key."""
 
-    def __init__(self, folder: Path, **settings: float) -> None:
-        self.settings = prepare([*SITES, HUB], folder)
+    def __init__(self, folder: Path, others: Sequence[Actor] = (), **settings: float) -> None:
+        actors = [*SITES, HUB, *others]
+        self.settings = prepare(actors, folder)
         for own in self.settings.values():
             _add_settings(own.home / "connector.toml", settings)
-        running = {actor.key: start(actor, self.settings[actor.key]) for actor in (*SITES, HUB)}
+        running = {actor.key: start(actor, self.settings[actor.key]) for actor in actors}
         self.houses: dict[str, House] = {}
         try:
             for key, connector in running.items():
@@ -47,7 +49,11 @@ class Space:
 
     @property
     def sites(self) -> list[House]:
-        return [house for key, house in self.houses.items() if key != "hub"]
+        return [self.houses[actor.key] for actor in SITES]
+
+    @property
+    def registry(self) -> House:
+        return self.houses[REGISTRY.key]
 
     def kill(self, key: str) -> None:
         """End a connector as a power cut would, and see that the plugins it ran end with it."""
@@ -148,19 +154,27 @@ def spent(house: House) -> float:
 
 
 @contextmanager
-def data_space(folder: Path, data: list[HospitalData], **settings: float) -> Iterator[Space]:
-    """A data space in which everything for a study is in force."""
-    space = Space(folder, **settings)
+def data_space(
+    folder: Path,
+    data: list[HospitalData],
+    others: Sequence[Actor] = (),
+    budget: float = demo.BUDGET,
+    **settings: float,
+) -> Iterator[Space]:
+    """A data space in which everything for a study is in force; ``budget`` is what an agreement may spend."""
+    space = Space(folder, others, **settings)
     try:
         for house, brought in zip(space.sites, data, strict=True):
-            _settle(house, brought, space.hub.did)
+            _settle(house, brought, space.hub.did, budget)
         space.hub.approve_plugins()
+        space.hub.activate_policy(demo.release_policy(space.hub, THRESHOLDS), "release.yaml")
+        space.hub.activate_policy(demo.released_data_policy(space.hub), "released.yaml")
         yield space
     finally:
         stop([house.running for house in space.houses.values()])
 
 
-def _settle(house: House, brought: HospitalData, hub: str) -> None:
+def _settle(house: House, brought: HospitalData, hub: str, budget: float) -> None:
     house.call(
         "dataset/add",
         {
@@ -182,9 +196,9 @@ def _settle(house: House, brought: HospitalData, hub: str) -> None:
         {
             "dataset": DATASET,
             "policy": demo.offer_policy(house, hub, SystemClock().now()),
-            "epsilon": demo.BUDGET,
+            "epsilon": budget,
             "delta": demo.DELTA,
-            "total_epsilon": demo.BUDGET,
+            "total_epsilon": budget,
         },
     )
 

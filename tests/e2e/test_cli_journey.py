@@ -162,7 +162,7 @@ def test_the_registry_checks_it_and_takes_it_in(journey: Journey) -> None:
 def test_everything_is_remembered(journey: Journey) -> None:
     assert journey.printed("log verify").count("unchanged") >= 4
     assert "scd" in journey.printed("budget show")
-    assert (journey.folder / "proof.json").is_file()
+    assert (journey.folder / "entry-0.tlog-proof").is_file()
     assert "54" in journey.printed("study run advertising.yaml")
     assert "agreement" in journey.printed("request submit")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -24,6 +25,7 @@ from synthema.policy.model import (
     OperandReference,
     Operator,
     Policy,
+    Refinement,
     Rule,
     SiteDecision,
     Timing,
@@ -37,6 +39,8 @@ EFFORT = int(os.environ.get("SYNTHEMA_EFFORT", "1"))
 AT = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 TARGETS = ("https://site.example/id/dataset/a", "https://site.example/id/dataset/b")
 PARTIES = ("did:web:hub.example", "did:web:lab.example")
+REGISTERS = ("https://site.example/id/collection/anaemias", "https://site.example/id/collection/all")
+NETWORKS = ("https://site.example/id/collection/network", "https://site.example/id/collection/partners")
 ACTIONS = tuple(map(expand, ("odrl:use", "syn:processData", "syn:synthesise", "syn:export", "syn:certify")))
 DEADLINES = (timedelta(days=30), timedelta(hours=5))
 DUTIES = tuple(map(expand, ("syn:acknowledge", "syn:signAgreement", "odrl:delete")))
@@ -84,6 +88,7 @@ _JOINED = {
 }
 _COIN = st.booleans()
 _ONE_IN_THREE = st.sampled_from([False, False, True])
+_ONE_IN_SIX = st.sampled_from([*[False] * 5, True])
 
 
 @st.composite
@@ -126,9 +131,10 @@ TEXT = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), mi
 
 
 _LAWS = st.lists(st.sampled_from(LAW), max_size=2, unique=True).map(tuple)
-_TARGETS = st.lists(st.sampled_from([ANY_DATASET, *TARGETS]), min_size=1, max_size=2, unique=True).map(tuple)
+_SOME_TARGETS = st.sampled_from([ANY_DATASET, ANY_DATASET, *TARGETS, *REGISTERS])
+_TARGETS = st.lists(_SOME_TARGETS, min_size=1, max_size=3, unique=True).map(tuple)
 _MAYBE_TARGETS = st.just(()) | _TARGETS
-_MAYBE_PARTIES = st.lists(st.sampled_from(PARTIES), max_size=1).map(tuple)
+_MAYBE_PARTIES = st.just(()) | st.lists(st.sampled_from([*PARTIES, *NETWORKS]), max_size=2, unique=True).map(tuple)
 _ACTIONS = st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=2, unique=True).map(tuple)
 _TIMING = st.sampled_from(Timing)
 _EVENT = st.sampled_from(Event)
@@ -142,6 +148,7 @@ _TO = st.sampled_from([None, AT + timedelta(days=1)])
 _VERSION = st.sampled_from(["1", "2.0", "2026-11"])
 _DECIDED = st.lists(_OPERAND, max_size=2, unique=True)
 _LAYER = st.sampled_from(Layer)
+_KIND = st.sampled_from(Kind)
 
 
 @st.composite
@@ -149,9 +156,23 @@ def duties(draw: st.DrawFn) -> Duty:
     timing = draw(_TIMING)
     within = None if timing is Timing.PRE else draw(_DEADLINE)
     after = Event.DECISION if within is None else draw(_EVENT)
-    return Duty(draw(_DUTY), timing, within, after, draw(_MAYBE_TEXT))
+    action, evidence = draw(_DUTY), draw(_MAYBE_TEXT)
+    when = draw(_CONSTRAINT) if draw(_ONE_IN_THREE) else None
+    further = tuple(each for each in draw(_SETTLING) if each.action != action) if draw(_ONE_IN_THREE) else ()
+    return Duty(action, timing, within, after, evidence, when, further)
 
 
+@st.composite
+def settling(draw: st.DrawFn) -> tuple[Duty, ...]:
+    """What settles a violation: duties that are due at once, each act once."""
+    actions = draw(st.lists(_DUTY, max_size=2, unique=True))
+    return tuple(
+        Duty(action, evidence=draw(_MAYBE_TEXT), when=draw(_CONSTRAINT) if draw(_ONE_IN_THREE) else None)
+        for action in actions
+    )
+
+
+_SETTLING = settling()
 _A_DUTY = duties()
 
 
@@ -159,17 +180,23 @@ _A_DUTY = duties()
 def rules(draw: st.DrawFn, rule_id: str, kinds: tuple[Kind, ...] = tuple(Kind)) -> Rule:
     kind = kinds[draw(_UP_TO[len(kinds) - 1])]
     count = 1 if kind is Kind.OBLIGATION else 0 if kind is Kind.PROHIBITION else draw(_UP_TO[2])
+    actions, targets, assignees = draw(_ACTIONS), draw(_MAYBE_TARGETS), draw(_MAYBE_PARTIES)
     return Rule(
         id=rule_id,
         kind=kind,
-        actions=draw(_ACTIONS),
+        actions=actions,
         when=draw(_MAYBE_CONDITION),
         unless=draw(_MAYBE_CONDITION) if kind is Kind.PROHIBITION else None,
-        targets=draw(_MAYBE_TARGETS),
-        assignees=draw(_MAYBE_PARTIES),
+        targets=targets,
+        assignees=assignees,
         duties=tuple(draw(_A_DUTY) for _ in range(count)),
         law=draw(_LAWS),
         sentence=draw(_SENTENCE),
+        # In the order in which the forms write what they narrow.
+        refinements=tuple(
+            Refinement(name, draw(_CONSTRAINT)) for name in (*actions, *targets, *assignees) if draw(_ONE_IN_SIX)
+        ),
+        remedies=draw(_SETTLING) if kind is Kind.PROHIBITION and draw(_ONE_IN_THREE) else (),
     )
 
 
@@ -233,6 +260,45 @@ def policy_sets(draw: st.DrawFn) -> list[Policy]:
     return list(unique.values()) if draw(_COIN) else list(reversed(unique.values()))
 
 
+_OPEN = tuple(
+    Policy(
+        f"https://site.example/id/policy/{layer}-8",
+        layer,
+        "1",
+        "open",
+        (Rule(f"https://site.example/id/policy/{layer}-8#open", Kind.PERMISSION, (expand("odrl:use"),)),),
+    )
+    for layer in (Layer.SITE, Layer.DATASET, Layer.AGREEMENT)
+)
+
+
+@st.composite
+def decisive_sets(draw: st.DrawFn) -> list[Policy]:
+    """Policies in which one rule decides: all else is permitted, and that rule speaks about nearly everything.
+
+    Its identifier is the one that records of what was done name most.
+    """
+    kind = draw(_KIND)
+    iri = f"https://site.example/id/policy/{Layer.SITE}-0"
+    rule = draw(_rules(f"{iri}#r0", (kind,)))
+    wide = draw(_ONE_IN_THREE)
+    actions = tuple(dict.fromkeys((*rule.actions, expand("odrl:use")))) if wide else (expand("odrl:use"),)
+    names = {*actions, *rule.targets, *rule.assignees}
+    of = {refinement.of: refinement for refinement in rule.refinements if refinement.of in names}
+    if draw(_COIN):
+        of[actions[-1]] = Refinement(actions[-1], draw(_CONSTRAINT))
+    ordered = (*actions, *rule.targets, *rule.assignees)
+    simple = replace(
+        rule,
+        actions=actions,
+        when=rule.when if draw(_ONE_IN_THREE) else None,
+        unless=rule.unless if draw(_ONE_IN_THREE) else None,
+        refinements=tuple(of[name] for name in ordered if name in of),
+    )
+    others = [policy for policy in _OPEN if policy.layer is not Layer.SITE or kind is not Kind.PERMISSION]
+    return [LAW_PACK, *others, Policy(iri, Layer.SITE, "1", "one rule", (simple,))]
+
+
 _WRONG = st.sampled_from(["urn:unknown", True, 3, 3.5, float("nan"), timedelta(1), AT, ("x",), ()])
 _MANY = {operand: st.lists(_PLAIN[operand], max_size=3).map(tuple) for operand in OPERANDS}
 _EVIDENCE = st.sampled_from([None, "urn:evidence"])
@@ -250,20 +316,39 @@ def facts(draw: st.DrawFn, operand: str) -> Fact:
 
 _facts = cache(facts)
 _STATED = tuple(operand for operand in OPERANDS if operand != expand("odrl:dateTime"))
+_ONE_RULE = "https://site.example/id/policy/L2-0#r0"
+_RULE_IDS = st.sampled_from(
+    [*[_ONE_RULE] * 10, *(f"https://site.example/id/policy/{layer}-{n}#r0" for layer in Layer for n in (0, 1, 9))]
+)
 _DONE = st.lists(
     st.builds(
         Fulfilment,
-        _DUTY,
-        st.sampled_from([AT - timedelta(days=1), AT, AT + timedelta(seconds=1)]),
+        st.sampled_from([*DUTIES * 3, *ACTIONS[:2]]),
+        st.sampled_from([AT - timedelta(days=2), AT - timedelta(days=1), AT, AT + timedelta(seconds=1)]),
         st.just(PARTIES[0]),
         _EVIDENCE,
-        st.none(),
+        st.none() | _RULE_IDS,
         st.sampled_from(["fulfilled"] * 9 + ["violated"]),
     ),
-    max_size=3,
+    max_size=4,
 ).map(tuple)
+_BROKEN = st.builds(
+    Fulfilment,
+    st.sampled_from([*DUTIES, ACTIONS[0]]),
+    st.just(AT - timedelta(days=2)),
+    st.just(PARTIES[0]),
+    st.none(),
+    st.none() | _RULE_IDS,
+    st.just("violated"),
+)
+_PUT_RIGHT = tuple(Fulfilment(duty, AT - timedelta(days=1), PARTIES[0], "urn:evidence") for duty in DUTIES)
+_SETTLED = st.tuples(_BROKEN, st.lists(st.sampled_from(_PUT_RIGHT), min_size=1, unique=True)).map(
+    lambda found: (found[0], *found[1])
+)
 _ACTION = st.sampled_from([*ACTIONS, *ACTIONS, "urn:no-action"])
 _TARGET, _PARTY = st.sampled_from(TARGETS), st.sampled_from(PARTIES)
+_IN_REGISTERS = st.lists(st.sampled_from(REGISTERS), max_size=2, unique=True).map(tuple)
+_IN_NETWORKS = st.lists(st.sampled_from(NETWORKS), max_size=2, unique=True).map(tuple)
 _TIME = st.sampled_from([Fact(AT), Fact(AT + timedelta(days=1))])
 
 
@@ -274,4 +359,8 @@ def requests(draw: st.DrawFn) -> AccessRequest:
         known[expand("odrl:dateTime")] = draw(_TIME)
     if draw(_UP_TO[14]) == 14:
         known["urn:operand"] = Fact(1)
-    return AccessRequest("request", draw(_ACTION), draw(_TARGET), draw(_PARTY), AT, known, draw(_DONE))
+    target, party = draw(_TARGET), draw(_PARTY)
+    done = draw(_SETTLED) if draw(_UP_TO[9]) == 9 else draw(_DONE)
+    placed = {target: draw(_IN_REGISTERS), party: draw(_IN_NETWORKS)}
+    collections = {member: names for member, names in placed.items() if names}
+    return AccessRequest("request", draw(_ACTION), target, party, AT, known, done, collections)

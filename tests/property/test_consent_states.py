@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthema.clock import FixedClock
-from synthema.consent import CONSENT_TRANSITIONS, VALID_STATES, ConsentState, ConsentStore, OptOut, OptOutState
+from synthema.consent import CONSENT_TRANSITIONS, VALID_STATES, ConsentState, ConsentStore, Ground, OptOut, OptOutState
 from synthema.errors import ConflictError
 from synthema.storage import Database, metadata
 from tests.unit.datasets.support import make_log, make_signer
@@ -39,7 +39,7 @@ def test_use_follows_the_last_lawful_step(steps: list[ConsentState]) -> None:
             state = step
             history.append((clock.now(), state))
         for at, was in history:
-            found = consents.exclusions("mgus", ["1"], "A9-2-a", START - timedelta(days=999), at)
+            found = consents.exclusions("mgus", ["1"], Ground("A9-2-a", START - timedelta(days=999), at))
             assert (found.remaining == 1) == (was in VALID_STATES)
         assert consents.version() == len(history) - 1
         database.close()

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pyoxigraph
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import LargeBinary, Table, Text, literal, select, type_coerce, update
+from sqlalchemy.types import NullType
 
 from synthema.clock import FixedClock
 from synthema.errors import InputError, IntegrityError
 from synthema.identity import FileSigner
-from synthema.provenance import Activity, Agent, Entity, Iri, ProvenanceLog, make_bundle, verify_bundle
+from synthema.provenance import (
+    COSIGNATURE,
+    Activity,
+    Agent,
+    Entity,
+    Iri,
+    ProvenanceLog,
+    VerifierKey,
+    make_bundle,
+    verify_bundle,
+    verify_tiles,
+    write_tiles,
+)
+from synthema.provenance.checkpoint import cosign, parse_note
 from synthema.provenance.model import SYNTHEMA, node
-from synthema.provenance.store import log_entries
+from synthema.provenance.store import log_checkpoints, log_entries, log_nodes
+from synthema.provenance.tiles import tile_path, tiles_of
 from synthema.storage import Database, metadata
 
 GRAPH = "http://127.0.0.1:8101/log/0"
@@ -147,25 +164,32 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvenanceLog]:
     database.close()
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_every_changed_byte_is_found_and_named(log: ProvenanceLog, data: st.DataObject) -> None:
-    number = data.draw(st.integers(0, 10))
-    column = data.draw(st.sampled_from(["body", "leaf_hash"]))
-    entry = log.entry(number)
-    before = entry.body if column == "body" else bytes.fromhex(entry.leaf_hash)
+def _flipped(data: st.DataObject, before: bytes) -> bytes:
+    """The bytes with one of them changed."""
     after = bytearray(before)
     after[data.draw(st.integers(0, len(before) - 1))] ^= data.draw(st.integers(1, 255))
+    return bytes(after)
 
-    def write(value: bytes) -> None:
-        change = update(log_entries).where(log_entries.c.sequence == number).values({column: value})
+
+@contextmanager
+def _changed(log: ProvenanceLog, table: Table, key: Mapping[str, int], column: str, value: object) -> Iterator[None]:
+    """One field of the log's tables is another inside, and what it was afterwards."""
+    where = [table.c[name] == number for name, number in key.items()]
+
+    def write(new: object) -> None:
+        # As the bytes lie in the file: the types of the columns would refuse some of them.
+        change = (
+            update(table)
+            .where(*where)
+            .values({column: literal(new, type_=LargeBinary if isinstance(new, bytes) else Text)})
+        )
         log.database.write(lambda connection: connection.execute(change).close())
 
-    write(bytes(after))
+    with log.database.read() as connection:
+        before = connection.scalar(select(type_coerce(table.c[column], NullType())).where(*where))
+    write(value)
     try:
-        with pytest.raises(IntegrityError) as caught:
-            log.verify()
-        assert caught.value.where == f"log entry {number}"
+        yield
     finally:
         write(before)
     log.verify()
@@ -173,12 +197,119 @@ def test_every_changed_byte_is_found_and_named(log: ProvenanceLog, data: st.Data
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
+def test_every_changed_byte_of_an_entry_is_found_and_named(log: ProvenanceLog, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, 10))
+    column = data.draw(st.sampled_from(["body", "leaf_hash"]))
+    entry = log.entry(number)
+    before = entry.body if column == "body" else bytes.fromhex(entry.leaf_hash)
+    with _changed(log, log_entries, {"sequence": number}, column, _flipped(data, before)):
+        with pytest.raises(IntegrityError) as caught:
+            log.verify()
+        assert caught.value.where == f"log entry {number}"
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_every_changed_character_beside_an_entry_is_found_and_named(log: ProvenanceLog, data: st.DataObject) -> None:
+    number = data.draw(st.integers(0, 10))
+    before = log.entry(number).graph
+    place = data.draw(st.integers(0, len(before) - 1))
+    other = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda c: c != before[place]))
+    with _changed(log, log_entries, {"sequence": number}, "graph", before[:place] + other + before[place + 1 :]):
+        with pytest.raises(IntegrityError) as caught:
+            log.verify()
+        assert caught.value.where == f"log entry {number}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_changed_byte_of_the_tree_is_found_and_an_entry_below_it_named(
+    log: ProvenanceLog, data: st.DataObject
+) -> None:
+    with log.database.read() as connection:
+        nodes = connection.execute(select(log_nodes)).all()
+    found = data.draw(st.sampled_from(nodes))
+    key = {"last_leaf": found.last_leaf, "level": found.level}
+    with _changed(log, log_nodes, key, "hash", _flipped(data, found.hash)):
+        with pytest.raises(IntegrityError) as caught:
+            log.verify()
+        assert caught.value.where == f"log entry {found.last_leaf}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_changed_byte_of_a_kept_checkpoint_is_found_and_named(log: ProvenanceLog, data: st.DataObject) -> None:
+    before = log.signed_checkpoint(11)
+    after = _flipped(data, before.encode()).decode("latin-1")
+    with _changed(log, log_checkpoints, {"size": 11}, "note", after):
+        with pytest.raises(IntegrityError) as caught:
+            log.verify()
+        assert caught.value.where == "checkpoint 11"
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
 def test_a_bundle_with_a_changed_byte_does_not_hold(log: ProvenanceLog, data: st.DataObject) -> None:
     bundle = make_bundle(log, data.draw(st.integers(0, 10)))
-    verify_bundle(bundle, log.key)
-    member = data.draw(st.sampled_from(["entry", "checkpoint"]))
-    text = bundle[member]
-    place = data.draw(st.integers(0, len(text) - 1))
-    other = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda c: c != text[place]))
+    witness = _witnessed(log)
+    verify_bundle(bundle + witness[1], log.key, witnesses=[witness[0]], quorum=1)
+    changed = _flipped(data, (bundle + witness[1]).encode()).decode(errors="replace")
     with pytest.raises(IntegrityError):
-        verify_bundle(bundle | {member: text[:place] + other + text[place + 1 :]}, log.key)
+        verify_bundle(changed, log.key, witnesses=[witness[0]], quorum=1)
+
+
+def _witnessed(log: ProvenanceLog) -> tuple[VerifierKey, str]:
+    """A witness's key and its line for the log's head."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    key = VerifierKey("registry.example/witness", private.public_key().public_bytes_raw(), COSIGNATURE)
+    return key, cosign(parse_note(log.checkpoint()).text, key, private.sign, datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def exported(log: ProvenanceLog, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log as static files, with a witness's line; what a test changes in it, it puts back."""
+    folder: Path = tmp_path_factory.mktemp("tiles")
+    write_tiles(folder, log.checkpoint() + _witnessed(log)[1], log.key, [entry.body for entry in log.entries()])
+    return folder
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_every_changed_byte_of_an_exported_log_is_found_and_named(
+    log: ProvenanceLog, exported: Path, data: st.DataObject
+) -> None:
+    witness, _ = _witnessed(log)
+    path = exported / data.draw(st.sampled_from(["checkpoint", "tile/0/000.p/11", "tile/entries/000.p/11"]))
+    before = path.read_bytes()
+    path.write_bytes(_flipped(data, before))
+    try:
+        with pytest.raises(IntegrityError) as caught:
+            verify_tiles(exported, log.key, witnesses=[witness], quorum=1)
+        assert caught.value.where is not None
+        assert caught.value.where.startswith("checkpoint" if path.name == "checkpoint" else "log entry ")
+    finally:
+        path.write_bytes(before)
+    verify_tiles(exported, log.key, witnesses=[witness], quorum=1)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**40))
+def test_the_places_of_tiles_are_those_of_the_specification(number: int) -> None:
+    name = tile_path(0, number).removeprefix("tile/0/")
+    *above, last = name.split("/")
+    assert all(group.startswith("x") for group in above)
+    assert int("".join([*(group[1:] for group in above), last])) == number
+    assert {len(group.removeprefix("x")) for group in (*above, last)} == {3}
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 300_000))
+def test_the_tiles_of_a_tree_are_those_of_the_specification(size: int) -> None:
+    level, hashes = 0, size
+    tiles = list(tiles_of(size))
+    while hashes:
+        here = [(number, width) for at, number, width in tiles if at == level]
+        assert sum(width for _, width in here) == hashes
+        assert [number for number, _ in here] == list(range(len(here)))
+        level, hashes = level + 1, hashes // 256
+    assert {at for at, _, _ in tiles} == set(range(level))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,22 @@ from sqlalchemy import Connection
 
 from synthema.assembly import study_store as store
 from synthema.assembly.asking import ask
+from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.problems import input_error
 from synthema.assembly.publication import Publication, certificate_content
 from synthema.assembly.shelf import Shelf
 from synthema.assembly.study_store import ConductedStudy, ConductState
 from synthema.assembly.trust import Trust
 from synthema.canonical import digest_bytes
-from synthema.certification import EvidenceCredential, candidate_iri, release_activity, verify_evidence
+from synthema.certification import (
+    CertificateRecord,
+    EvidenceCredential,
+    EvidenceStatement,
+    candidate_iri,
+    release_activity,
+    verify_evidence,
+)
+from synthema.certification.model import NEEDED_ACTS, undecided
 from synthema.datasets.codebook import Codebook
 from synthema.dataspace import Dataspace, PeerClient
 from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
@@ -34,7 +43,10 @@ from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult, 
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.execute import table_bytes
-from synthema.runs.governor import Governor, Rooms
+from synthema.runs.governor import Governor
+from synthema.runs.model import RunState
+from synthema.runs.release import DecidedAct
+from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import Session
 from synthema.spi.model import Generated
 
@@ -54,8 +66,10 @@ class Conductor:
         coordinator: Coordinator,
         trust: Trust,
         shelf: Shelf,
+        acts: HubActs,
     ) -> None:
         self._rooms = rooms
+        self._acts = acts
         self._dataspace = dataspace
         self._peers = peers
         self._coordinator = coordinator
@@ -96,6 +110,18 @@ class Conductor:
             raise NotFoundError("there is no such candidate", fix="ask while the study is in quarantine")
         return self._file(identifier).read_bytes()
 
+    def publish_again(self, record: CertificateRecord) -> str:
+        """Offer a released dataset with its certificate as it is signed now; returns the digest of the new package."""
+        for study in self.studies():
+            result = study.result or {}
+            if result.get("certificate") == record.id and study.plan is not None:
+                plan = StudyPlan.model_validate(study.plan)
+                package = self._publication.publish_again(plan, result["package"], record)
+                told = result | {"package": package, "document": record.document}
+                self._note(study.id, {"kind": "countersigned", "text": "signed by a second person"}, result=told)
+                return package
+        raise NotFoundError("no study here made this certificate", fix="sign a certificate of this hub")
+
     def recover(self) -> None:
         """After a restart: studies that were under way have failed; their candidates are deleted."""
         for study in self.studies():
@@ -126,6 +152,9 @@ class Conductor:
         plugins = [self._rooms.plugins.require(name) for name in study.plugins]
         with self._rooms.sandbox.open_session(plugins, folder / "work") as session:
             plan = self._plan(identifier, study, codebook, agreements, session)
+            if silent := self._acts.why_not(plan, self._datasets(plan)):
+                self._end(identifier, ConductState.REFUSED, silent)
+                return
             self._coordinator.invite(plan)
             if not self._invite(plan):
                 self._coordinator.stop(plan.id, "a site refused")
@@ -150,6 +179,10 @@ class Conductor:
 
     def _dataset_iri(self, site: str, dataset: str) -> str:
         return f"{self._peers.peer(site).url}/id/dataset/{dataset}"
+
+    def _datasets(self, plan: StudyPlan) -> dict[str, str]:
+        """The IRI of each site's dataset, by the site's did."""
+        return {member.did: self._dataset_iri(member.did, member.dataset) for member in plan.members}
 
     def _plan(
         self, identifier: str, study: StudyFile, codebook: Codebook, agreements: Mapping[str, str], session: Session
@@ -219,16 +252,21 @@ class Conductor:
         return {site: self._await_evidence(plan, site, run, candidate) for site, run in runs.items()}
 
     def _await_evidence(self, plan: StudyPlan, site: str, run: str, candidate: str) -> dict[str, Any]:
-        end = time.monotonic() + EVALUATION_SECONDS
+        end, told = time.monotonic() + EVALUATION_SECONDS, False
         while time.monotonic() < end and not self._closing.wait(0.3):
             found: dict[str, Any] = self._peers.get(site, f"/federation/evaluations/{run}")
+            if found["state"] == RunState.AWAITING and found["evidence"] is None:
+                end = time.monotonic() + EVALUATION_SECONDS  # people need days, and say so as long as they do
+                if not told:
+                    self._note(plan.id, {"kind": "evidence", "site": site, "text": "clinicians have yet to judge it"})
+                told = True
             if found["evidence"] is not None:
                 evidence: dict[str, Any] = found["evidence"]
                 verified = self._verified(evidence["credential"], candidate)
                 if verified.issuer != site:
                     raise PeerError(f"{site} sent the evidence of another", fix="ask its operator")
-                failures = list(verified.statement.gates.failures)
-                text = "passes its gates" if not failures else "; ".join(failures)
+                failures = _failures(verified.statement, evidence)
+                text = "passes its gates and may leave" if not failures else "; ".join(failures)
                 self._note(plan.id, {"kind": "evidence", "site": site, "text": text, "passed": not failures})
                 return evidence
             if found["state"] in ("failed", "denied", "stopped"):
@@ -249,27 +287,42 @@ class Conductor:
         failures = [
             f"{self._peers.peer(site).name}: {text}"
             for site, statement in statements.items()
-            for text in statement.gates.failures
+            for text in _failures(statement, evidence[site])
         ]
         if failures or set(statements) != set(plan.dids):
             self._end(plan.id, ConductState.STOPPED, "; ".join(failures) or "evidence is missing", {"series": series})
             return
-        release = self._record_release(plan, candidate, evidence)
+        vouched = {site: Vouched(statements[site], str(found["credential"]["id"])) for site, found in evidence.items()}
+        acts = self._acts.certifying(plan, self._datasets(plan), vouched, candidate_iri(candidate))
+        denied = "; ".join(dict.fromkeys(act.refusal() for act in acts if not act.permitted))
+        if denied:
+            found: dict[str, Any] = {"series": series, "acts": [act.as_dict() for act in acts]}
+            self._end(plan.id, ConductState.STOPPED, f"the hub's own policies: {denied}", found, plan, acts)
+            return
+        release, acts = self._record_release(plan, candidate, evidence, acts)
         document = certificate_content(
             self._rooms, plan, result, content, statements,
             {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
+            self._acts.proven(plan, acts),
         )  # fmt: skip
         now = self._rooms.clock.now()
+        told = {"series": series, "acts": [act.as_dict() for act in acts]}
 
         def finish(connection: Connection, published: dict[str, Any]) -> None:
-            event, result = {"kind": "released", "text": "released with certificate"}, published | {"series": series}
-            store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=result)
+            event = {"kind": "released", "text": "released with certificate"}
+            store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=published | told)
+            self._rooms.obligations.run_ended(connection, plan.id, now, released=True)
 
         self._publication.publish(plan, document, content, finish)
         shutil.rmtree(self._folder(plan.id), ignore_errors=True)
 
-    def _record_release(self, plan: StudyPlan, candidate: str, evidence: Mapping[str, dict[str, Any]]) -> int:
-        """Write down that every gate passed; the certificate proves this entry. Returns its position."""
+    def _record_release(
+        self, plan: StudyPlan, candidate: str, evidence: Mapping[str, dict[str, Any]], acts: Sequence[DecidedAct]
+    ) -> tuple[int, tuple[DecidedAct, ...]]:
+        """Write down what was decided here, and that every gate passed; the certificate proves these entries.
+
+        Returns the position of the release, and the decisions with theirs.
+        """
         used = tuple(
             Entity(found["credential"]["id"], ("Evidence",), f"evidence of {site}")
             for site, found in sorted(evidence.items())
@@ -278,10 +331,23 @@ class Conductor:
             self._rooms.log.iri("study", plan.id) + "/release", candidate, self._rooms.settings.did,
             self._rooms.clock.now(), used=used,
         )  # fmt: skip
-        return self._rooms.log.record(activity).sequence
 
-    def _end(self, identifier: str, state: ConductState, reason: str, result: dict[str, Any] | None = None) -> None:
-        """Refuse, stop or fail a study; its candidate is deleted and the log says why."""
+        def record(connection: Connection) -> tuple[int, tuple[DecidedAct, ...]]:
+            kept = self._acts.keep_certifying(connection, plan, acts)
+            return self._rooms.log.append(connection, activity).sequence, kept
+
+        return self._rooms.database.write(record)
+
+    def _end(
+        self,
+        identifier: str,
+        state: ConductState,
+        reason: str,
+        result: dict[str, Any] | None = None,
+        plan: StudyPlan | None = None,
+        acts: Sequence[DecidedAct] = (),
+    ) -> None:
+        """Refuse, stop or fail a study; its candidate is deleted and the log says why, with what was decided here."""
         now = self._rooms.clock.now()
         activity = Activity(
             self._rooms.log.iri("study", identifier) + "/end", "Withholding", f"study {state}: {reason}"[:2000], now,
@@ -291,6 +357,8 @@ class Conductor:
         def keep(connection: Connection) -> None:
             event = {"kind": str(state), "text": reason}
             store.note(connection, identifier, now, event, state=state, reason=reason, result=result)
+            if plan is not None:
+                self._acts.keep_certifying(connection, plan, acts)
             self._rooms.log.append(connection, activity)
 
         self._rooms.database.write(keep)
@@ -311,6 +379,19 @@ class Conductor:
 
     def _file(self, identifier: str) -> Path:
         return self._folder(identifier) / "candidate.parquet"
+
+
+def _failures(statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list[str]:
+    """What stands against a candidate at one site: gates it did not pass, then acts the site's policies denied.
+
+    The site's words on a denial come beside its evidence; what counts is the signed decision.
+    """
+    if statement.gates.failures:
+        return list(statement.gates.failures)
+    denied = [decision.action for decision in statement.decisions if decision.effect != "permit"]
+    words = [str(text)[:2000] for text in evidence.get("refusals", [])]
+    found = (words or [f"its decision on '{action}' is to deny" for action in denied]) if denied else []
+    return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED_ACTS))]
 
 
 def read_study(document: Mapping[str, Any]) -> StudyFile:

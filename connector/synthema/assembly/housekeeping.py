@@ -1,17 +1,17 @@
-"""What a connector does by itself from time to time: sign and witness heads, expire permits and grants."""
+"""What a connector does by itself from time to time: sign and witness heads, expire permits, watch over duties."""
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime
 
-from synthema.assembly.asking import ask
+from synthema.assembly.duties import StandingDuties
 from synthema.assembly.trust import Trust
 from synthema.config import Settings
 from synthema.dataspace import PeerClient
-from synthema.errors import DeniedError, SynthemaError
+from synthema.errors import SynthemaError
 from synthema.identity import DidResolver
 from synthema.permits import PermitStore
 from synthema.provenance import COSIGNATURE, Answer, ProvenanceLog, VerifierKey, witness_name
@@ -34,6 +34,7 @@ class Housekeeping:
         trust: Trust,
         peers: PeerClient,
         resolver: DidResolver,
+        duties: StandingDuties,
     ) -> None:
         self._settings = settings
         self._log = log
@@ -42,8 +43,14 @@ class Housekeeping:
         self._trust = trust
         self._peers = peers
         self._resolver = resolver
+        self._duties = duties
+        self._more: list[Callable[[], object]] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+
+    def also(self, task: Callable[[], object]) -> None:
+        """Do this too, each time."""
+        self._more.append(task)
 
     def start(self) -> None:
         """Begin."""
@@ -66,28 +73,28 @@ class Housekeeping:
         key = VerifierKey(witness_name(url), self._resolver.verification_key(f"{did}#witness"), COSIGNATURE)
 
         def send(request: bytes) -> Answer:
-            value = ask(self._peers, did, "/witness/add-checkpoint", {"request": base64.b64encode(request).decode()})
-            return Answer(int(value["status"]), str(value["body"]), "text/plain")
+            return Answer(*self._peers.post_text(did, "/witness/add-checkpoint", request))
 
         return obtain_cosignature(self._log, key, send)
 
     def _keep_house(self) -> None:
         while not self._ending.wait(SECONDS):
             expiring = (self._permits.expire_due, self._governor.expire_due)
-            for task in (self._log.checkpoint, *expiring, self._refresh, self._witness_quietly):
+            for task in (
+                self._log.checkpoint,
+                *expiring,
+                self._duties.watch,
+                *self._more,
+                self._trust.keep_registry,
+                self.witness_quietly,
+            ):
                 try:
                     task()
                 except SynthemaError as error:
                     _logger.warning("housekeeping: %s", error.message)
 
-    def _refresh(self) -> None:
-        try:
-            registry = self._trust.registry
-        except DeniedError:
-            return  # only a registry holds what could lose its standing
-        registry.refresh()
-
-    def _witness_quietly(self) -> None:
+    def witness_quietly(self) -> None:
+        """Have every peer that answers cosign the present head of the log."""
         for peer in self._settings.peers:
             try:
                 self._witnessed_by(peer.did, peer.url)

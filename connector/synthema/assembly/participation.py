@@ -10,6 +10,7 @@ import base64
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,22 @@ from synthema.assembly.requests import contribution_request, evaluation_request,
 from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
+from synthema.certification import candidate_iri
+from synthema.certification.review import ReviewRecord, review_evidence, review_measurements
 from synthema.dataspace import PeerClient
+from synthema.dpia import Evidence
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
 from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan, require_loopback
 from synthema.identity import DidResolver
-from synthema.runs.execute import JSON, evaluate_rows, read_table
+from synthema.ids import new_id
+from synthema.runs.execute import JSON, PARQUET, evaluate_rows, read_table
 from synthema.runs.governor import Answer, Governor
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState
+from synthema.runs.release import DecidedAct
 from synthema.runs.session import GovernedSession
 from synthema.runs.store import RunRecord
+from synthema.runs.waiting import CANDIDATE, lacks_review, rows_of, wait_for_review
 
 MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
 SETTLING_SECONDS = 20.0
@@ -75,6 +82,7 @@ class RoundSession:
     def call(self, plugin: str, hook: str, **arguments: Any) -> Any:
         """Call a hook; a contribution gets the prepared training rows."""
         if hook == "federated_contribute":
+            self._session.leave_out_withdrawn()  # what was sent in earlier rounds stays; from here on they are out
             prepared = self._session.prepared
             if arguments["codebook"] != prepared.codebook:
                 raise DeniedError(
@@ -95,6 +103,7 @@ class Participation:
         self._resolver = resolver
         self._trust = trust
         self._evidence: dict[str, dict[str, Any]] = {}
+        self._broken: dict[str, str] = {}
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="participation")
 
@@ -147,7 +156,8 @@ class Participation:
 
     def _settle(self, session: GovernedSession, outcome: Outcome) -> None:
         if outcome.state is not ParticipationState.FINISHED:
-            self._governor.fail(session.request.id, outcome.reason or "the study did not finish")
+            reason = outcome.reason or "the study did not finish"
+            self._fail_unless_ended(session.request.id, reason)
             return
         transcript = {
             "study": outcome.study,
@@ -159,7 +169,7 @@ class Participation:
         }
         self._governor.quarantine(session, {"masked-rounds.json": (JSON, canonical_json(transcript))})
         run = self._rooms.log.iri("run", session.request.id)
-        self._governor.settle(session.request, evidence_of(session, None, run, self._rooms.clock.now()), "pre-run")
+        self._governor.settle(session, evidence_of(session, None, run, self._rooms.clock.now()), "pre-run")
 
     def _limits(self, plan: StudyPlan, grant: Grant, session: GovernedSession) -> SiteLimits:
         return SiteLimits(
@@ -204,7 +214,9 @@ class Participation:
         if record.request.requester != caller:
             raise NotFoundError("there is no such evaluation", fix="ask with the id the site answered")
         with self._lock:
-            evidence = self._evidence.get(run)
+            evidence, broken = self._evidence.get(run), self._broken.get(run)
+        if broken is not None:  # its figures were released, and then no statement could be made of them
+            return {"state": str(RunState.FAILED), "reason": broken, "evidence": None}
         return {"state": str(record.state), "reason": record.reason, "evidence": evidence}
 
     def _measure(self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str) -> None:
@@ -216,42 +228,125 @@ class Participation:
                 raise IntegrityError("the candidate is not the one announced", fix="ask the hub to send it again")
             session = self._governor.start(grant, request)
         except SynthemaError as error:
-            self._fail_unstarted(request.id, error.message)
+            self._fail_unless_ended(request.id, error.message)
             return
         try:
             self._measure_inside(plan, candidate, content, session, contribution)
         except SynthemaError as error:
-            self._governor.give_up(request.id, error)
+            self._break(request.id, error)
+        except BaseException as error:
+            self._break(request.id, error)
+            raise
+        finally:
+            session.close()
+
+    def _break(self, run: str, error: BaseException) -> None:
+        """Give an evaluation up; the hub hears of it even where the run itself had ended well before."""
+        self._governor.give_up(run, error)
+        with self._lock:
+            self._broken[run] = error.message if isinstance(error, SynthemaError) else "an internal fault"
+
+    def measure_reviewed(self, run: str, note: dict[str, Any], review: ReviewRecord) -> str:
+        """Measure a candidate once more, clinicians having judged it, and state all figures together.
+
+        ``run`` is the evaluation that waited, ``note`` what it noted. Raises :class:`DeniedError` where the policies
+        no longer permit it; the evaluation then waits on.
+        """
+        plan = StudyPlan.model_validate(note["plan"])
+        waiting = self._governor.run(run).request
+        request = waiting.model_copy(update={"id": new_id("run")})
+        answer = self._governor.request(request)
+        if answer.grant is None:
+            said = " ".join((*answer.decision.sentences(), *answer.notes))
+            raise DeniedError(f"the candidate may not be measured: {said}"[:1500], fix="mend what the sentences name")
+        session = self._governor.start(answer.grant, request)
+        try:
+            content = rows_of(self._governor, run)[1]
+            self._measure_inside(plan, note[CANDIDATE], content, session, note["contribution"], review)
         except BaseException as error:
             self._governor.give_up(request.id, error)
             raise
         finally:
             session.close()
+        with self._lock:
+            made = self._evidence.get(request.id)
+            if made is not None:
+                self._evidence[run] = made  # the hub asks about the evaluation that waited
+        self._fail_unless_ended(run, f"measured again after the clinical review, in {request.id}")
+        if made is None:
+            return f"The candidate was measured again in {request.id}, and its figures may not leave."
+        refusals = " ".join(made["refusals"]) or "nothing stands in its way here"
+        return f"The candidate was measured again in {request.id}; the hub gets the signed evidence: {refusals}."
+
+    def _waits_for_review(
+        self, plan: StudyPlan, candidate: str, content: bytes, session: GovernedSession, evidence: Sequence[Evidence],
+        contribution: str,
+    ) -> bool:  # fmt: skip
+        """Let an evaluation wait where only the judgement of this site's clinicians is missing."""
+        governor, request = self._governor, session.request
+
+        def leaves(figures: Sequence[Evidence]) -> bool:
+            acts = governor.desk.of_candidate(session, figures, candidate_iri(candidate), contribution)
+            passed = governor.hold(request, "pre-release", figures).conformant
+            return passed and all(act.permitted for act in acts)
+
+        if not lacks_review(governor, evidence, leaves):
+            return False
+        governor.keep_file(request.id, "candidate.parquet", PARQUET, content)
+        note = {CANDIDATE: candidate, "plan": plan.model_dump(mode="json"), "contribution": contribution}
+        wait_for_review(governor, request, governor.hold(request, "pre-release", evidence), note)
+        return True
 
     def _measure_inside(
-        self, plan: StudyPlan, candidate: str, content: bytes, session: GovernedSession, contribution: str
+        self,
+        plan: StudyPlan,
+        candidate: str,
+        content: bytes,
+        session: GovernedSession,
+        contribution: str,
+        review: ReviewRecord | None = None,
     ) -> None:
         request = session.request
-        evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, read_table(content))
+        candidate_rows = read_table(content)
+        evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, candidate_rows)
+        while session.leave_out_withdrawn():  # measured on somebody who took consent back meanwhile: measure again
+            evaluation = evaluate_rows(session, request.compute.plugin, request.compute.parameters, candidate_rows)
         run = self._rooms.log.iri("run", request.id)
         now = self._rooms.clock.now()
         figures = canonical_json(evaluation_json(evaluation))
         self._governor.quarantine(session, {"evaluation.json": (JSON, figures)})
-        self._governor.settle(request, evidence_of(session, None, run, now), "pre-run")
-        dataset = self._rooms.datasets.version(request.dataset)
-        gates = self._rooms.dpias.check(dataset.name, "pre-release", evidence_of(session, evaluation, run, now), now)
+        evidence = evidence_of(session, evaluation, run, now)
+        if review is not None:
+            evidence += review_evidence(review, self._rooms.log.iri("review", review.plan.id))
+        elif self._waits_for_review(plan, candidate, content, session, evidence, contribution):
+            return  # the hub hears that clinicians have yet to judge it, and is patient
+        inside = evidence_of(session, None, run, now)
+        if not self._governor.settle(session, inside, "pre-run", figures=evidence).released:
+            return  # the figures stay inside: the run says why, and the hub hears of it when it asks
+        gates = self._governor.hold(request, "pre-release", evidence)
+        thing = candidate_iri(candidate)
+        acts: tuple[DecidedAct, ...] = ()
+        if gates.conformant:
+            acts = self._governor.decide_on_candidate(session, evidence, thing, contribution)
+        released = gates.conformant and all(act.permitted for act in acts)
+        self._rooms.dpias.record(gates, evidence, about=thing, released=released)
         statement = evidence_statement(
-            self._governor, plan, candidate, session, evaluation, gates, contribution_run=contribution
-        )
+            self._governor, plan, candidate, session, evaluation, gates, acts, contribution_run=contribution,
+            judged=() if review is None else review_measurements(review, self._rooms.log.iri("run", review.plan.run)),
+        )  # fmt: skip
         credential = self._trust.evidence.make(statement)
         with self._lock:
-            self._evidence[request.id] = {"credential": credential, "series": evaluation.series}
+            self._evidence[request.id] = {
+                "credential": credential,
+                "series": evaluation.series,
+                "refusals": [act.refusal() for act in acts if not act.permitted],
+            }
 
-    def _fail_unstarted(self, run: str, reason: str) -> None:
+    def _fail_unless_ended(self, run: str, reason: str) -> None:
         try:
             self._governor.fail(run, reason)
         except SynthemaError:
-            return  # it has failed already, and the log says why
+            return  # it has ended already, and the log says why
 
     def _contribution_of(self, plan: StudyPlan) -> str:
         """The run by which this site contributed to a study; raises :class:`DeniedError` where it did not.
@@ -286,7 +381,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     return {
         "run": answer.run,
         "effect": decision.effect,
-        "sentences": list(decision.sentences()),
+        "sentences": [*decision.sentences(), *answer.notes],
         "decision": decision.as_dict(),
         "decisionDigest": decision.digest,
     }

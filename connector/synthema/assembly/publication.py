@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
 from synthema.certification import (
     CertificateContent,
+    CertificateRecord,
     DataFile,
     EvidenceStatement,
     Figure,
@@ -22,16 +23,22 @@ from synthema.certification import (
     UtilityBlock,
     allowed_uses,
     candidate_iri,
+    payload_of,
     reference,
+    write_package,
 )
 from synthema.certification.consistency import source_of
+from synthema.certification.crate import host_of
+from synthema.certification.document import FileRole
+from synthema.certification.model import CERTIFICATE_FILE, ProvenDecision
 from synthema.certification.package import MEDIA_TYPE
 from synthema.federation import StudyPlan, StudyResult
 from synthema.identity import DidResolver
 from synthema.policy.templates import render
 from synthema.runs import store as run_store
 from synthema.runs.execute import JSON, PARQUET
-from synthema.runs.governor import Governor, Rooms
+from synthema.runs.governor import Governor
+from synthema.runs.rooms import Rooms
 
 ATTACKS = frozenset(
     {
@@ -42,10 +49,6 @@ ATTACKS = frozenset(
         "copiedRowShare",
         "nearestRecordRatio",
     }
-)
-COVERAGE = (
-    "Patients of the named sites who are covered by consent or another legal ground, after exclusions.",
-    "The variables of the codebook, after the agreed minimisation and recoding.",
 )
 LIMITS = (
     "Relations among three or more variables are kept only as far as pairs of variables carry them.",
@@ -77,12 +80,12 @@ class Publication:
         finish: Callable[[Connection, dict[str, Any]], None],
     ) -> None:
         """Certify, pack and offer released rows. The package can be fetched as soon as ``finish`` is kept with it."""
-        record = self._trust.issuer.issue(content)
-        codebook = canonical_json(plan.codebook.model_dump(mode="json"))
-        package = self._trust.issuer.package(record.id, {"dataset.parquet": rows, "codebook.json": codebook})
+        files = {name: given for name, (_, _, given) in _files(plan, rows).items()}
+        record = self._trust.issuer.issue(content, files)
+        package = self._trust.issuer.package(record.id, files)
         artefact = self._governor.keep_file(plan.id, "package.zip", MEDIA_TYPE, package)
         name = artefact.digest.removeprefix("sha256:")
-        policy = render("synthetic-data-offer", {"dataset": self._rooms.log.iri("dataset", name), "title": plan.title})
+        policy = self._offer(plan, name, record)
 
         def keep(connection: Connection) -> None:
             run_store.insert_artefacts(connection, plan.id, [artefact])
@@ -100,6 +103,39 @@ class Publication:
 
         self._rooms.database.write(keep)
 
+    def publish_again(self, plan: StudyPlan, package: str, record: CertificateRecord) -> str:
+        """Pack and offer a dataset anew, its certificate having got a second signature; returns the new digest.
+
+        Every other file of the earlier ``package`` (a digest) stays as it is.
+        """
+        payload = payload_of(self._governor.released(package)[1])
+        del payload[CERTIFICATE_FILE]
+        content = write_package(record.document, payload)
+        artefact = self._governor.keep_file(plan.id, "package.zip", MEDIA_TYPE, content)
+        name = artefact.digest.removeprefix("sha256:")
+        policy = self._offer(plan, name, record)
+
+        def keep(connection: Connection) -> None:
+            run_store.insert_artefacts(connection, plan.id, [artefact])
+            run_store.settle_artefacts(connection, plan.id, "released")
+            self._shelf.publish_synthetic(connection, name, plan.title, policy)
+
+        self._rooms.database.write(keep)
+        return artefact.digest
+
+    def _offer(self, plan: StudyPlan, name: str, record: CertificateRecord) -> str:
+        """The terms the package is offered under, as long as its certificate is valid."""
+        return render(
+            "synthetic-data-offer",
+            {
+                "dataset": self._rooms.log.iri("dataset", name),
+                "title": plan.title,
+                "provider": self._rooms.settings.did,
+                "starts": str(record.document["validFrom"]),
+                "ends": str(record.document["validUntil"]),
+            },
+        )
+
 
 def certificate_content(
     rooms: Rooms,
@@ -109,19 +145,16 @@ def certificate_content(
     statements: Mapping[str, EvidenceStatement],
     credentials: Mapping[str, dict[str, Any]],
     release: LogProof,
+    decisions: tuple[ProvenDecision, ...],
 ) -> CertificateContent:
     """All that the certificate says, taken from the plan, the rounds and the sites' evidence, nothing typed in."""
     candidate = digest_bytes(rows)
-    codebook = canonical_json(plan.codebook.model_dump(mode="json"))
     plugin = rooms.plugins.require(plan.algorithm.plugin)
     figures = [Figure(site=site, measurement=m) for site, s in statements.items() for m in s.measurements]
     return CertificateContent(
         id=candidate_iri(candidate),
         title=plan.title,
-        files=(
-            _file("dataset.parquet", "dataset", PARQUET, rows),
-            _file("codebook.json", "codebook", JSON, codebook),
-        ),
+        files=tuple(DataFile.of(name, *given) for name, given in _files(plan, rows).items()),
         rows=plan.rows,
         columns=len(plan.codebook.variables),
         generator=PluginReference(name=plugin.name, version=plugin.manifest.version, digest=plugin.digest),
@@ -138,7 +171,7 @@ def certificate_content(
             held_out=f"{plan.holdout:.0%} of each site's patients, drawn by a secret of the site, never learned from",
             figures=tuple(figure for figure in figures if figure.measurement.metric not in ATTACKS),
         ),
-        coverage=COVERAGE,
+        coverage=tuple(_coverage(plan, statements)),
         limits=LIMITS,
         allowed_uses=allowed_uses(
             candidate_iri(candidate), [plan.purpose], prohibited=PROHIBITED, forbidden_actions=["reidentify"]
@@ -146,11 +179,29 @@ def certificate_content(
         regime=rooms.settings.regime,
         highly_sensitive=True,  # rare diseases: few, geographically scattered persons (EHDS Art. 88)
         release=release,
+        decisions=decisions,
     )
 
 
-def _file(name: str, role: Any, media_type: str, content: bytes) -> DataFile:
-    return DataFile(name=name, role=role, media_type=media_type, size=len(content), digest=digest_bytes(content))
+def _coverage(plan: StudyPlan, statements: Mapping[str, EvidenceStatement]) -> Iterator[str]:
+    """Who and what the rows stand for, from the plan and from what the sites state."""
+    for site, statement in sorted(statements.items()):
+        yield (
+            f"{statement.cohort} patients of {host_of(site)}, after leaving out those of exclusion list "
+            f"{statement.exclusion_list_version} and those the anonymiser left out."
+        )
+    names = ", ".join(variable.label for variable in plan.codebook.variables)
+    yield f"{len(plan.codebook.variables)} variables of '{plan.codebook.title}': {names}."
+    yield "People these sites do not treat, and values outside the codebook's bounds, are not covered."
+
+
+def _files(plan: StudyPlan, rows: bytes) -> dict[str, tuple[FileRole, str, bytes]]:
+    """What a package is made of: role, media type and content by name."""
+    return {
+        "dataset.parquet": ("dataset", PARQUET, rows),
+        "codebook.json": ("codebook", JSON, canonical_json(plan.codebook.model_dump(mode="json"))),
+        "workflow/study-plan.json": ("plan", JSON, canonical_json(plan.model_dump(mode="json"))),
+    }
 
 
 def _guarantee(result: StudyResult, statements: Mapping[str, EvidenceStatement]) -> PrivacySpent:

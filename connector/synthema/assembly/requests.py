@@ -21,7 +21,7 @@ def contribution_request(plan: StudyPlan, did: str) -> RunRequest:
     return _request(
         plan, did, plan.action, plan.algorithm, "federated-algorithm", "masked",
         aggregate=Step(plugin=plan.aggregator.plugin, parameters=plan.aggregator.parameters),
-        epsilon=plan.epsilon, delta=plan.delta, rows=plan.rows,
+        epsilon=plan.epsilon, delta=plan.delta, rows=plan.rows, rounds=plan.rounds,
     )  # fmt: skip
 
 

@@ -52,11 +52,16 @@ def settings_text(values: dict[str, Any], peers: Sequence[Peer]) -> str:
     lines = ["# Settings of this connector; every key is explained by: synthema doctor --settings", ""]
     lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
     for peer in peers:
-        lines += ["", "[[peers]]"] + [f"{key} = {_toml(value)}" for key, value in peer.model_dump().items()]
+        lines += ["", "[[peers]]"] + [
+            f"{key} = {_toml(value)}" for key, value in peer.model_dump(exclude_none=True).items()
+        ]
     return "\n".join(lines) + "\n"
 
 
-def _toml(text: str) -> str:
+def _toml(value: str | bool) -> str:  # noqa: FBT001 - a value of a setting, no switch
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value
     escaped = "".join(
         {"\\": "\\\\", '"': '\\"'}.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Float, String, Table, Text, insert, select
 
+from synthema.assembly.hub_acts import HubActs
 from synthema.budget import EVERYONE
 from synthema.canonical import digest_bytes
 from synthema.datasets import DatasetVersion, catalogue_record
@@ -31,13 +32,14 @@ from synthema.dataspace import (
     Refuse,
     Verdict,
 )
-from synthema.dataspace.policy_wire import to_wire
-from synthema.errors import DeniedError, NotFoundError
+from synthema.dataspace.policy_wire import from_wire, to_wire
+from synthema.errors import DeniedError, NotFoundError, SynthemaError
 from synthema.ids import new_id
 from synthema.permits import Agreement as KeptAgreement
-from synthema.policy import Policy, parse_policy, to_odrl
+from synthema.policy import Policy, from_odrl, parse_policy, to_odrl
+from synthema.policy.wellformed import check_policy
 from synthema.provenance import Activity, Agent, Entity
-from synthema.runs.governor import Governor, Rooms
+from synthema.runs.rooms import Rooms
 from synthema.storage import UtcDateTime, metadata
 
 offers = Table(
@@ -57,9 +59,9 @@ offers = Table(
 class Shelf:
     """Catalogue, contracts and artefacts of one connector."""
 
-    def __init__(self, rooms: Rooms, governor: Governor) -> None:
+    def __init__(self, rooms: Rooms, acts: HubActs) -> None:
         self._rooms = rooms
-        self._governor = governor
+        self._acts = acts
 
     # publishing ------------------------------------------------------------------------
 
@@ -167,8 +169,11 @@ class Shelf:
         return Refuse(("the provider changed the words of its offer",))
 
     def on_agreement(self, connection: Connection, agreement: Agreement) -> None:
-        """Keep a final agreement; the provider also puts its policy in force and opens its privacy budget."""
-        name = agreement.dataset if agreement.role == "consumer" else self._dataset_name(agreement.dataset)
+        """Keep a final agreement and put its policy in force; the provider also opens its privacy budget."""
+        ours = agreement.role != "consumer"
+        name = self._dataset_name(agreement.dataset) if ours else agreement.dataset
+        row = next(row for row in self.offered() if self._iri(row) == agreement.dataset) if ours else None
+        offered = self._agreed(agreement) if row is None else self._policy(row)
         self._rooms.permits.keep_agreement(
             connection,
             KeptAgreement(
@@ -177,27 +182,33 @@ class Shelf:
                 dataset_id=name,
                 policy=dict(agreement.policy),
                 agreed_at=agreement.agreed,
+                valid_to=None if offered is None else offered.effective_to,
             ),
         )
-        if agreement.role == "consumer":
+        if offered is None:
             return
-        row = next(row for row in self.offered() if self._iri(row) == agreement.dataset)
-        if row["kind"] == "synthetic":
-            return
-        policy = replace(self._policy(row), assignees=(agreement.consumer,))
-        self._rooms.policies.add_agreement(connection, policy, agreement.id)
-        self._rooms.budget.open_account_within(
-            connection, name, agreement.consumer, row["epsilon"], row["delta"], basis=agreement.id
-        )
+        self._rooms.policies.add_agreement(connection, replace(offered, assignees=(agreement.consumer,)), agreement.id)
+        if row is not None and row["kind"] != "synthetic":
+            self._rooms.budget.open_account_within(
+                connection, name, agreement.consumer, row["epsilon"], row["delta"], basis=agreement.id
+            )
+
+    def _agreed(self, agreement: Agreement) -> Policy | None:
+        """The policy of an agreement with another provider; what is not understood of it permits nothing here."""
+        try:
+            policy = from_odrl(from_wire(agreement.policy), self._rooms.policies.vocabulary)
+            check_policy(policy, self._rooms.policies.vocabulary)
+        except SynthemaError:
+            return None
+        return policy
 
     # artefacts -------------------------------------------------------------------------
 
     def open_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
-        """The released package an agreement is about; anything else is as unknown as what never was."""
+        """The released package an agreement is about, if the policies permit it; all else is as what never was."""
         if agreement.dataset != self._rooms.log.iri("dataset", artefact_id):
             raise NotFoundError("no such artefact", fix="ask for the artefact that the agreement is about")
-        artefact, content = self._governor.released(f"sha256:{artefact_id}")
-        return Artefact(artefact_id, content, artefact.digest, artefact.media_type)
+        return self._acts.hand_on(agreement, artefact_id)
 
     # helpers ---------------------------------------------------------------------------
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil
+from typing import Final
+
+from synthema.canonical import digest
 from synthema.certification import (
     EvidenceStatement,
     GateRecord,
@@ -10,12 +16,20 @@ from synthema.certification import (
     PrivacySpent,
     cohort_band,
 )
+from synthema.certification.model import Decided, Ground
 from synthema.dpia import GateReport
 from synthema.errors import IntegrityError
 from synthema.federation import StudyPlan
+from synthema.policy.model import Value
+from synthema.policy.values import value_text
 from synthema.runs.governor import Governor
+from synthema.runs.release import DecidedAct
 from synthema.runs.session import GovernedSession
 from synthema.spi.model import Evaluation
+from synthema.vocabulary.namespaces import SYN
+
+VOUCHED: Final = tuple(SYN + name for name in ("consentState", "dpiaOutcome", "optOutListAge", "disease", "legalBasis"))
+"""What only the site knows of its data, and whoever certifies or hands on a candidate has to know too."""
 
 PRIVACY_ASSUMPTIONS = (
     "a patient is at one site only; one patient's presence or absence is hidden, not facts true of a whole group",
@@ -34,17 +48,23 @@ def evidence_statement(
     session: GovernedSession,
     evaluation: Evaluation,
     gates: GateReport,
+    acts: Sequence[DecidedAct],
     *,
     contribution_run: str,
+    judged: Sequence[Measurement] = (),
 ) -> EvidenceStatement:
-    """The statement of this site on a candidate; its figures point to the log entry of the run that measured them."""
+    """The statement of this site on a candidate; its figures point to the log entry of the run that measured them.
+
+    ``acts`` is what its policies decided of the candidate, empty where a gate was not passed; ``judged`` are
+    the figures of a clinical review, which point to the entry that closed it.
+    """
     rooms = governor.rooms
     request, grant = session.request, session.grant
     dataset = rooms.datasets.version(grant.dataset)
     run = rooms.log.iri("run", request.id)
     plugin = rooms.plugins.require(request.compute.plugin)
     evaluator = PluginReference(name=plugin.name, version=plugin.manifest.version, digest=plugin.digest)
-    position = _position_of_release(governor, request.id)
+    position = _position(governor, f"<{run}/released>", "release")
     measurements = tuple(
         Measurement(
             metric=metric.id,
@@ -59,8 +79,7 @@ def evidence_statement(
             log_position=position,
         )
         for metric in evaluation.metrics
-    )
-    decision = governor.run(contribution_run).decision or {}
+    ) + tuple(judged)
     return EvidenceStatement(
         candidate=candidate,
         site=rooms.settings.did,
@@ -68,12 +87,63 @@ def evidence_statement(
         dataset_digest=dataset.digest,
         cohort=cohort_band(session.prepared.train.height + session.prepared.holdout.height),
         exclusion_list_version=session.prepared.exclusion_list,
-        policies=(str(decision["policy_digest"]),),
-        decision=grant.decision_digest,
+        categories=dataset.metadata.category_iris,
+        legal_basis=dataset.legal_basis,
+        decisions=(
+            _begun(governor, contribution_run),
+            _begun(governor, request.id),
+            *(decided(rooms.log.iri("decision", act.id), act, request.agreement) for act in acts),
+        ),
         gates=GateRecord.of(gates),
         measurements=measurements,
         privacy=privacy_spent(governor, plan, contribution_run),
+        grounds=_grounds(acts),
     )
+
+
+def decided(iri: str, act: DecidedAct, basis: str | None) -> Decided:
+    """A decided act as evidence and certificates tell it; ``iri`` names the decision in this party's log."""
+    if act.position is None:
+        raise IntegrityError("this decision does not stand in the log", fix="run: synthema log verify")
+    decision = act.decision
+    return Decided(
+        id=iri,
+        action=act.action,
+        effect=decision.effect,
+        digest=decision.digest,
+        policies=(decision.policy_digest,),
+        basis=basis,
+        log_position=act.position,
+    )
+
+
+def _begun(governor: Governor, run: str) -> Decided:
+    """The decision with which a run of this site began."""
+    record, log = governor.run(run), governor.rooms.log
+    decision = record.decision or {}
+    return Decided(
+        id=log.iri("decision", run),
+        action=decision["request"]["action"],
+        effect=decision["effect"],
+        digest=digest(decision),
+        policies=(decision["policy_digest"],),
+        basis=record.request.agreement,
+        log_position=_position(governor, f"<{log.iri('decision', run)}> <{SYN}effect>", "decision"),
+    )
+
+
+def _grounds(acts: Sequence[DecidedAct]) -> tuple[Ground, ...]:
+    """What this site found of its own data when it decided, as others must know it to decide in their turn."""
+    facts = acts[0].decision.request.facts if acts else {}
+    return tuple(
+        Ground(operand=operand, values=_texts(facts[operand].value)) for operand in VOUCHED if operand in facts
+    )
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    if isinstance(value, timedelta):
+        value = timedelta(seconds=ceil(value.total_seconds()))  # an age is told in whole seconds, never too young
+    return value if isinstance(value, tuple) else (value_text(value),)
 
 
 def privacy_spent(governor: Governor, plan: StudyPlan, contribution_run: str) -> PrivacySpent:
@@ -92,11 +162,10 @@ def privacy_spent(governor: Governor, plan: StudyPlan, contribution_run: str) ->
     )
 
 
-def _position_of_release(governor: Governor, run: str) -> int:
-    """The log position of the entry that released a run's figures."""
-    iri = f"<{governor.rooms.log.iri('run', run)}/released>".encode()
-    log = governor.rooms.log
+def _position(governor: Governor, iri: str, what: str) -> int:
+    """The log position of the newest entry about a step of a run."""
+    log, named = governor.rooms.log, iri.encode()
     for sequence in range(log.size() - 1, -1, -1):
-        if iri in log.entry(sequence).body:
+        if named in log.entry(sequence).body:
             return sequence
-    raise IntegrityError("the log does not hold the release of this run", fix="run: synthema log verify")
+    raise IntegrityError(f"the log does not hold the {what} of this run", fix="run: synthema log verify")

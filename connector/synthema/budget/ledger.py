@@ -7,14 +7,18 @@ two runs never both get the last of a budget.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from synthema.budget import store
+from synthema.budget.compose import compose
 from synthema.budget.convert import epsilon_of, rho_of
+from synthema.budget.mechanisms import Loss, Mechanism, loss_of
 from synthema.budget.model import (
+    ALERT,
     EVERYONE,
     Account,
     Balance,
@@ -24,7 +28,8 @@ from synthema.budget.model import (
     units_down,
     units_up,
 )
-from synthema.clock import Clock, to_text
+from synthema.budget.outlook import Picture, history
+from synthema.clock import Clock
 from synthema.errors import ConflictError, DeniedError, InputError
 from synthema.ids import new_id
 from synthema.policy.model import Fact
@@ -49,17 +54,19 @@ class BudgetLedger:
         delta: float,
         *,
         basis: str | None = None,
+        failure_delta: float = 0.0,
         by: Agent | None = None,
     ) -> Account:
         """Agree a ceiling of (ε, δ) for one recipient of one dataset under a permit or agreement (``basis``).
 
         :data:`EVERYONE` as recipient bounds all recipients of the dataset together, colluding ones
-        included. Raises :class:`ConflictError` where there is an account already: a
+        included. ``failure_delta`` is the part of δ kept for mechanisms that may fail outright; without it they
+        are refused. Raises :class:`ConflictError` where there is an account already: a
         ceiling is agreed once, and a second account would be a second budget for the same eyes.
         """
         return self._database.write(
             lambda connection: self.open_account_within(
-                connection, dataset_id, recipient, epsilon, delta, basis=basis, by=by
+                connection, dataset_id, recipient, epsilon, delta, basis=basis, failure_delta=failure_delta, by=by
             )
         )
 
@@ -72,10 +79,15 @@ class BudgetLedger:
         delta: float,
         *,
         basis: str | None = None,
+        failure_delta: float = 0.0,
         by: Agent | None = None,
     ) -> Account:
         """:meth:`open_account` as part of a larger transaction, e.g. the conclusion of an agreement."""
-        ceiling = units_down(rho_of(epsilon, delta))
+        if not 0 <= failure_delta < delta:
+            raise InputError(
+                "the part of δ kept for failures is not smaller than δ", fix="give a part of δ, e.g. half of it"
+            )
+        ceiling = units_down(rho_of(epsilon, delta - failure_delta))
         if ceiling == 0:
             raise InputError("a privacy budget of zero allows no run", fix="give an epsilon above 0, e.g. 1.0")
         if not dataset_id or not recipient:
@@ -86,8 +98,9 @@ class BudgetLedger:
                 fix="use the budget there is, or conclude a new agreement and open one under it",
             )
         account = Account(
-            new_id("budget"), dataset_id, basis or "", recipient, epsilon, delta, ceiling, self._clock.now()
-        )
+            new_id("budget"), dataset_id, basis or "", recipient, epsilon, delta, ceiling, self._clock.now(),
+            failure_delta,
+        )  # fmt: skip
         store.insert_account(connection, account)
         ceilings = {"epsilon": float(epsilon), "delta": float(delta), "rho": float(rho_of(epsilon, delta))}
         label = f"Privacy budget opened: ε = {epsilon:g} at δ = {delta:g}"
@@ -114,27 +127,33 @@ class BudgetLedger:
         with self._database.read() as connection:
             return store.accounts_of(connection, dataset_id)
 
-    def reserve(self, connection: Connection, account: Account | str, rho: float, run_id: str) -> Reservation:
-        """Set ρ aside for a run, or raise :class:`DeniedError` naming what remains.
+    def reserve(
+        self, connection: Connection, account: Account | str, loss: float | Sequence[Mechanism], run_id: str
+    ) -> Reservation:
+        """Set privacy aside for a run (its ρ, or its mechanisms), or raise :class:`DeniedError` naming what remains.
 
         The dataset's account for everyone, where there is one, must have room as well.
         """
-        units = units_up(rho)
+        mechanisms = () if isinstance(loss, int | float) else tuple(loss)
+        wanted = Loss(units_up(loss), None, 0) if isinstance(loss, int | float) else loss_of(mechanisms)
         kept = store.find_account(connection, account if isinstance(account, str) else account.id, lock=True)
         if kept.recipient == EVERYONE:
             raise InputError("a run reserves on its recipient's account", fix="name the recipient of the run")
-        if units == 0:
+        if wanted.units == 0:
             raise InputError("a run that loses no privacy needs no reservation", fix="reserve a rho above 0")
         if store.run_is_known(connection, kept, run_id):
             raise ConflictError("this run has reserved privacy budget before", fix="start a new run")
-        for bound in (kept, store.account_for(connection, kept.dataset_id, "", EVERYONE)):
+        for bound in (kept, store.account_for(connection, kept.dataset_id, "", EVERYONE, lock=True)):
             if bound is not None:
-                self._require_room(store.balance_of(connection, bound), units)
+                self._require_room(store.balance_of(connection, bound), wanted)
+        before = store.balance_of(connection, kept).share
         reservation = Reservation(
-            new_id("reservation"), kept.id, run_id, units, ReservationState.RESERVED, self._clock.now()
-        )
+            new_id("reservation"), kept.id, run_id, wanted.units, ReservationState.RESERVED, self._clock.now(),
+            pure_units=wanted.pure_units, delta_units=wanted.delta_units, mechanisms=mechanisms,
+        )  # fmt: skip
         store.insert_reservation(connection, reservation)
         self._record_step(connection, "BudgetReservation", "Privacy budget reserved", kept, reservation)
+        self._alert(connection, kept, before)
         return reservation
 
     def spend(self, connection: Connection, reservation: Reservation | str) -> Reservation:
@@ -191,8 +210,45 @@ class BudgetLedger:
                 "reserved": balance.reserved_units / 10**12,
                 "remaining": balance.remaining_units / 10**12,
             },
-            "share": (balance.spent_units + balance.reserved_units) / kept.ceiling_units,
-            "entries": _timeline(kept, reservations),
+            "share": balance.share,
+            "alert": balance.share >= ALERT,
+            "entries": history(Picture(kept, balance, None, tuple(reservations))),
+        }
+
+    def picture(self, account_id: str) -> Picture:
+        """An account as :mod:`synthema.budget.outlook` looks at it, at one moment; raises :class:`NotFoundError`."""
+        with self._database.read() as connection:
+            kept = store.find_account(connection, account_id)
+            wide = store.account_for(connection, kept.dataset_id, "", EVERYONE)
+            shared = None if wide is None or wide.id == kept.id else store.balance_of(connection, wide)
+            reservations = tuple(store.reservations_of(connection, kept))
+            return Picture(kept, store.balance_of(connection, kept), shared, reservations)
+
+    def total(self, dataset_id: str, *, numeric: bool = True) -> dict[str, Any]:
+        """What all recipients of a dataset together were told about one patient: they may pool it.
+
+        Counted at the smallest δ of their accounts; ``ceiling`` is the dataset's own, ``None`` where none was set.
+        """
+        with self._database.read() as connection:
+            accounts = store.accounts_of(connection, dataset_id)
+            own = [account for account in accounts if account.recipient != EVERYONE]
+            spent = {account.id: store.reservations_of(connection, account) for account in own}
+        wide = next((account for account in accounts if account.recipient == EVERYONE), None)
+        delta = min((account.delta for account in accounts), default=1e-6)
+        done = [entry for entries in spent.values() for entry in entries if entry.state is ReservationState.SPENT]
+        mechanisms = [mechanism for entry in done for mechanism in entry.used]
+        composed = compose(mechanisms, delta, numeric=numeric)
+        ceiling = None if wide is None else wide.epsilon
+        bound = "no ceiling was set for all of them together" if ceiling is None else f"their ceiling is {ceiling:g}"
+        return {
+            "dataset": dataset_id,
+            "recipients": [{"recipient": a.recipient, "basis": a.basis, "account": a.id} for a in own],
+            "ceiling": ceiling,
+            "composition": composed.as_dict(),
+            "sentence": (
+                f"If all {len({a.recipient for a in own})} recipients pooled what they were told, they would know "
+                f"ε = {composed.best_adaptive.epsilon:.3g} at δ = {delta:g} about any one patient; {bound}."
+            ),
         }
 
     def _remaining(self, connection: Connection, account: Account) -> tuple[int, float]:
@@ -203,9 +259,14 @@ class BudgetLedger:
         tightest = min(own, shared, key=lambda balance: balance.remaining_units)
         return tightest.remaining_units, epsilon_of(tightest.remaining_rho, kept.delta)
 
-    def _require_room(self, balance: Balance, units: int) -> None:
-        if units <= balance.remaining_units:
+    def _require_room(self, balance: Balance, wanted: Loss) -> None:
+        if balance.has_room_for(wanted):
             return
+        if wanted.delta_units > balance.account.failure_ceiling_units:
+            raise DeniedError(
+                "this run may fail outright with a probability that the privacy budget has no room for",
+                fix="use a mechanism without that δ, or agree a budget that keeps a part of its δ for it",
+            )
         account = balance.account
         whose = "all recipients together" if account.recipient == EVERYONE else "this recipient"
         left = f"ρ = {balance.remaining_rho:.6g} (ε = {balance.epsilon_remaining:.4g} at δ = {account.delta:g})"
@@ -215,7 +276,8 @@ class BudgetLedger:
             else "nothing is left: work with what was released before, or conclude a new agreement with its own budget"
         )
         raise DeniedError(
-            f"the privacy budget of {whose} for this dataset has {left} left; the run asks for ρ = {units / 10**12:g}",
+            f"the privacy budget of {whose} for this dataset has {left} left; "
+            f"the run asks for ρ = {wanted.units / 10**12:g}",
             fix=fix,
         )
 
@@ -228,6 +290,13 @@ class BudgetLedger:
         label = f"Privacy budget {settled.state}: {reason}"
         self._record_step(connection, f"Budget{event.capitalize()}", label, account, settled)
         return settled
+
+    def _alert(self, connection: Connection, account: Account, before: float) -> None:
+        """Say once, in the log, that four fifths of a budget are gone."""
+        share = store.balance_of(connection, account).share
+        if before < ALERT <= share:
+            label = f"{100 * share:.0f} % of a privacy budget are spent or set aside"
+            self._record(connection, "BudgetAlert", label, self._account_entity(account), {"share": float(share)}, None)
 
     def _record_step(
         self, connection: Connection, kind: str, label: str, account: Account, reservation: Reservation
@@ -267,22 +336,3 @@ class BudgetLedger:
             types=("PrivacyBudget",),
             attributes={"dataset": Iri(self._log.iri("dataset", account.dataset_id))},
         )
-
-
-def _timeline(account: Account, reservations: list[Reservation]) -> list[dict[str, Any]]:
-    spent = 0
-    entries: list[dict[str, Any]] = []
-    for reservation in reservations:
-        if reservation.state is ReservationState.SPENT:
-            spent += reservation.units
-        entries.append(
-            {
-                "run": reservation.run_id,
-                "at": to_text(reservation.reserved_at),
-                "state": str(reservation.state),
-                "rho": reservation.rho,
-                "spent": epsilon_of(spent / 10**12, account.delta),
-                "reason": reservation.reason,
-            }
-        )
-    return entries

@@ -1,7 +1,15 @@
 """The values of the privacy-loss ledger: an account, what was taken from it, and what is left.
 
-Losses are kept as whole numbers of :data:`UNIT` (10⁻¹² ρ). Whole numbers add up
+Losses are kept as whole numbers of :data:`UNIT` (10⁻¹² of ρ or ε). Whole numbers add up
 the same in every order, so no sequence of runs can squeeze a rounding error out of a ceiling.
+
+A ceiling (ε, δ) is held by two filters, and a loss that passes either is allowed:
+
+* the ρ of all releases stay below the ρ that implies (ε, δ − δ_f), and their chances to fail outright below δ_f;
+* all releases have a pure ε, and these stay below ε.
+
+Both hold however each release was chosen in the light of the ones before (Whitehouse et al. 2023; Rogers et al. 2016),
+and so does their union: the runs of releases that end inside the second filter cost no δ at all.
 """
 
 from __future__ import annotations
@@ -10,16 +18,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
-from math import ceil, floor, isfinite, nextafter
+from math import ceil, floor, inf, isfinite, nextafter
 
 from synthema.budget.convert import UNIT, epsilon_of
+from synthema.budget.mechanisms import DELTA_UNIT, LARGEST_UNITS, Loss, Mechanism, decimal
 from synthema.errors import ConflictError, InputError
-
-LARGEST_UNITS = 10**18
-"""Keeps every sum inside a 64-bit database integer: ρ = 10⁶, far beyond any protection."""
 
 EVERYONE = "*"
 """Recipient of an account that bounds what all recipients of a dataset together may learn."""
+
+ALERT = 0.8
+"""The share of a budget, spent or set aside, from which a person should look."""
 
 
 def units_up(rho: float) -> int:
@@ -35,8 +44,7 @@ def units_down(rho: float) -> int:
 def _as_fraction(rho: float) -> Fraction:
     if not isfinite(rho) or rho < 0:
         raise InputError("a privacy loss must be a finite number of 0 or more", fix="give rho as a number such as 0.1")
-    # The shortest decimal that names the float: 0.1 is charged as 0.1, not as the binary number just above it.
-    value = Fraction(repr(float(rho)))
+    value = decimal(rho)
     if value > LARGEST_UNITS * UNIT:
         raise InputError("this privacy loss is so large that it protects nobody", fix="give a rho of at most 1000000")
     return value
@@ -72,8 +80,9 @@ def advance(state: ReservationState, event: str) -> ReservationState:
 class Account:
     """A ceiling on what one recipient may learn about one dataset under one permit or agreement.
 
-    ``epsilon`` at ``delta`` is what was agreed; ``ceiling_units`` is the same as ρ. A
-    dataset's account for :data:`EVERYONE` bounds all its recipients together.
+    ``epsilon`` at ``delta`` is what was agreed; ``ceiling_units`` is the same as ρ. ``failure_delta`` is
+    the part of ``delta`` kept for mechanisms that may fail outright. A dataset's account for
+    :data:`EVERYONE` bounds all its recipients together.
     """
 
     id: str
@@ -84,11 +93,22 @@ class Account:
     delta: float
     ceiling_units: int
     opened_at: datetime
+    failure_delta: float = 0.0
+
+    @property
+    def pure_ceiling_units(self) -> int:
+        """The ceiling for releases that all have a pure ε, in units."""
+        return floor(decimal(self.epsilon) / UNIT)
+
+    @property
+    def failure_ceiling_units(self) -> int:
+        """The ceiling for the chances to fail outright, in units of :data:`DELTA_UNIT`."""
+        return floor(decimal(self.failure_delta) / DELTA_UNIT)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Privacy loss set aside for one run."""
+    """Privacy loss set aside for one run: ρ in ``units``, and what its ``mechanisms`` say beside."""
 
     id: str
     account_id: str
@@ -98,6 +118,14 @@ class Reservation:
     reserved_at: datetime
     settled_at: datetime | None = None
     reason: str | None = None
+    pure_units: int | None = None
+    delta_units: int = 0
+    mechanisms: tuple[Mechanism, ...] = ()
+
+    @property
+    def used(self) -> tuple[Mechanism, ...]:
+        """What was done, as far as it is known: without more, a release of this ρ."""
+        return self.mechanisms or (Mechanism("zcdp", self.rho),)
 
     @property
     def rho(self) -> float:
@@ -107,11 +135,35 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """An account at one moment: what is spent, set aside and left."""
+    """An account at one moment: what is spent, set aside and left.
+
+    The ``pure`` sums are ``None`` as soon as anything without a pure ε was spent or set aside.
+    """
 
     account: Account
     spent_units: int
     reserved_units: int
+    spent_pure: int | None = 0
+    reserved_pure: int | None = 0
+    spent_delta: int = 0
+    reserved_delta: int = 0
+
+    def has_room_for(self, loss: Loss) -> bool:
+        """Whether this much more may be lost: by the sum of ρ, or by the sum of pure ε."""
+        delta = self.spent_delta + self.reserved_delta + loss.delta_units
+        if loss.units <= self.remaining_units and delta <= self.account.failure_ceiling_units:
+            return True
+        if self.spent_pure is None or self.reserved_pure is None or loss.pure_units is None:
+            return False
+        return self.spent_pure + self.reserved_pure + loss.pure_units <= self.account.pure_ceiling_units
+
+    @property
+    def share(self) -> float:
+        """The part of the ceiling that is spent or set aside, by the filter that leaves more."""
+        by_rho = (self.spent_units + self.reserved_units) / self.account.ceiling_units
+        if self.spent_pure is None or self.reserved_pure is None:
+            return by_rho
+        return min(by_rho, (self.spent_pure + self.reserved_pure) / self.account.pure_ceiling_units)
 
     @property
     def remaining_units(self) -> int:
@@ -135,8 +187,10 @@ class Balance:
 
     @property
     def epsilon_spent(self) -> float:
-        """The (ε, δ) guarantee of all that was spent so far."""
-        return epsilon_of(self.spent_rho, self.account.delta)
+        """The (ε, δ) guarantee of all that was spent so far, by the tighter of the two filters."""
+        left = self.account.delta - float(self.spent_delta * DELTA_UNIT)
+        by_rho = epsilon_of(self.spent_rho, left) if left > 0 else inf
+        return by_rho if self.spent_pure is None else min(by_rho, float(self.spent_pure * UNIT))
 
 
 def _down(units: int) -> float:

@@ -20,9 +20,10 @@ from sqlalchemy import (
     update,
 )
 
+from synthema.budget.mechanisms import Mechanism
 from synthema.budget.model import EVERYONE, Account, Balance, Reservation, ReservationState
 from synthema.errors import NotFoundError
-from synthema.storage import UtcDateTime, metadata
+from synthema.storage import CanonicalJson, UtcDateTime, metadata
 
 budget_accounts = Table(
     "budget_accounts",
@@ -35,6 +36,7 @@ budget_accounts = Table(
     Column("delta", Float, nullable=False),
     Column("ceiling_units", BigInteger, nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
+    Column("failure_delta", Float, nullable=False, server_default="0"),
     UniqueConstraint("dataset_id", "basis", "recipient"),
 )
 
@@ -49,6 +51,9 @@ budget_reservations = Table(
     Column("reserved_at", UtcDateTime, nullable=False),
     Column("settled_at", UtcDateTime),
     Column("reason", Text),
+    Column("pure_units", BigInteger),  # none: the release has no pure ε
+    Column("delta_units", BigInteger, nullable=False, server_default="0"),
+    Column("mechanisms", CanonicalJson),  # none: known by its ρ only
     UniqueConstraint("account_id", "run_id"),
 )
 
@@ -69,19 +74,16 @@ def find_account(connection: Connection, account_id: str, *, lock: bool = False)
     return Account(**row)
 
 
-def account_for(connection: Connection, dataset_id: str, basis: str, recipient: str) -> Account | None:
-    """The account of one recipient for one dataset under one permit or agreement, if there is one."""
-    row = (
-        connection.execute(
-            select(budget_accounts).where(
-                budget_accounts.c.dataset_id == dataset_id,
-                budget_accounts.c.basis == basis,
-                budget_accounts.c.recipient == recipient,
-            )
-        )
-        .mappings()
-        .one_or_none()
+def account_for(
+    connection: Connection, dataset_id: str, basis: str, recipient: str, *, lock: bool = False
+) -> Account | None:
+    """The account of one recipient for one dataset under one permit or agreement, if any; ``lock`` as above."""
+    query = select(budget_accounts).where(
+        budget_accounts.c.dataset_id == dataset_id,
+        budget_accounts.c.basis == basis,
+        budget_accounts.c.recipient == recipient,
     )
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     return None if row is None else Account(**row)
 
 
@@ -95,18 +97,35 @@ def accounts_of(connection: Connection, dataset_id: str | None = None) -> list[A
 
 def balance_of(connection: Connection, account: Account) -> Balance:
     """What is spent and set aside on an account; one for everyone counts all accounts of its dataset."""
-    query = select(budget_reservations.c.state, func.coalesce(func.sum(budget_reservations.c.units), 0))
+    kept = budget_reservations.c
+    query = select(
+        kept.state,
+        func.coalesce(func.sum(kept.units), 0),
+        func.coalesce(func.sum(kept.pure_units), 0),
+        func.coalesce(func.sum(kept.delta_units), 0),
+        func.count() - func.count(kept.pure_units),
+    )
     if account.recipient == EVERYONE:
         query = query.join(budget_accounts).where(budget_accounts.c.dataset_id == account.dataset_id)
     else:
         query = query.where(budget_reservations.c.account_id == account.id)
-    sums = {state: int(units) for state, units in connection.execute(query.group_by(budget_reservations.c.state))}
-    return Balance(account, sums.get(ReservationState.SPENT, 0), sums.get(ReservationState.RESERVED, 0))
+    sums = {row[0]: tuple(map(int, row[1:])) for row in connection.execute(query.group_by(kept.state))}
+    spent, reserved = (sums.get(state, (0, 0, 0, 0)) for state in (ReservationState.SPENT, ReservationState.RESERVED))
+    return Balance(
+        account,
+        spent_units=spent[0],
+        reserved_units=reserved[0],
+        spent_pure=None if spent[3] else spent[1],
+        reserved_pure=None if reserved[3] else reserved[1],
+        spent_delta=spent[2],
+        reserved_delta=reserved[2],
+    )
 
 
 def insert_reservation(connection: Connection, reservation: Reservation) -> None:
     """Keep a new reservation."""
     values = {name: getattr(reservation, name) for name in _RESERVATION}
+    values["mechanisms"] = [mechanism.as_dict() for mechanism in reservation.mechanisms] or None
     connection.execute(insert(budget_reservations).values(**values))
 
 
@@ -155,7 +174,8 @@ def settle(connection: Connection, reservation: Reservation) -> None:
 
 
 def _reservation(row: Any) -> Reservation:
-    return Reservation(**(dict(row) | {"state": ReservationState(row["state"])}))
+    mechanisms = tuple(Mechanism.read(value) for value in row["mechanisms"] or ())
+    return Reservation(**(dict(row) | {"state": ReservationState(row["state"]), "mechanisms": mechanisms}))
 
 
 _ACCOUNT = tuple(column.name for column in budget_accounts.columns)

@@ -2,6 +2,7 @@
 
 from synthema.certification.certificate import CertificateIssuer, SecondSignature, release_activity
 from synthema.certification.checks import CHECKS, VerificationPolicy
+from synthema.certification.document import read_document
 from synthema.certification.evidence import EvidenceMaker, candidate_iri, reference, verify_evidence
 from synthema.certification.model import (
     Certificate,
@@ -22,10 +23,10 @@ from synthema.certification.model import (
     Source,
     UtilityBlock,
     cohort_band,
-    read_document,
 )
-from synthema.certification.package import Package, read_package, write_package
-from synthema.certification.registry import Change, Receipt, Registry
+from synthema.certification.package import Package, payload_of, write_package
+from synthema.certification.receipts import ReceiptBook
+from synthema.certification.registry import Change, Outcome, Registry
 from synthema.certification.status import StatusRegister
 from synthema.certification.store import CertificateRecord, Holding
 from synthema.certification.uses import allowed_uses
@@ -51,11 +52,12 @@ __all__ = [
     "IntendedUse",
     "LogProof",
     "Measurement",
+    "Outcome",
     "Package",
     "PluginReference",
     "PrivacyBlock",
     "PrivacySpent",
-    "Receipt",
+    "ReceiptBook",
     "Registry",
     "SecondSignature",
     "Source",
@@ -66,8 +68,8 @@ __all__ = [
     "allowed_uses",
     "candidate_iri",
     "cohort_band",
+    "payload_of",
     "read_document",
-    "read_package",
     "reference",
     "release_activity",
     "verify_evidence",

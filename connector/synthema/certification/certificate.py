@@ -11,29 +11,33 @@ from sqlalchemy import Connection
 
 from synthema.canonical import digest, digest_bytes
 from synthema.certification import store
-from synthema.certification.consistency import evidence_contradictions, gate_failures, privacy_contradictions
+from synthema.certification.consistency import (
+    decision_failures,
+    evidence_contradictions,
+    gate_failures,
+    privacy_contradictions,
+)
+from synthema.certification.crate import Envelope
+from synthema.certification.description import README, described
+from synthema.certification.document import (
+    CERTIFICATE_TYPE,
+    CONTEXTS,
+    MAX_VALIDITY_MONTHS,
+    SchemaReference,
+    read_document,
+)
 from synthema.certification.evidence import (
     ASSERTION,
     candidate_iri,
     log_key,
+    names_decision,
     require_log_position,
     states,
     verify_evidence,
     verify_log_proof,
 )
-from synthema.certification.model import (
-    CERTIFICATE_TYPE,
-    CONTEXTS,
-    MAX_VALIDITY_MONTHS,
-    Certificate,
-    CertificateContent,
-    EvidenceStatement,
-    LogProof,
-    SchemaReference,
-    read_document,
-)
+from synthema.certification.model import Certificate, CertificateContent, EvidenceStatement, LogProof
 from synthema.certification.package import write_package
-from synthema.certification.readme import readme
 from synthema.certification.status import StatusRegister
 from synthema.certification.store import CertificateRecord
 from synthema.clock import Clock
@@ -86,29 +90,33 @@ class CertificateIssuer:
     def issue(
         self,
         content: CertificateContent,
+        files: Mapping[str, bytes],
         *,
         months: int = MAX_VALIDITY_MONTHS,
         second: SecondSignature | None = None,
     ) -> CertificateRecord:
         """Compare all that the certificate rests on, sign it, and write it into the log, in one transaction.
 
-        ``months`` is its validity, at most 24. Raises :class:`InputError` where content and
-        evidence contradict each other, :class:`IntegrityError` where a signature or
-        log proof does not hold, :class:`DeniedError` where a gate was not passed.
+        ``files`` are the dataset, the codebook and the plan that ``content`` names; the other files of the
+        package follow from them. ``months`` is the validity, at most 24. Raises :class:`InputError` where
+        content, files and evidence contradict each other, :class:`IntegrityError` where a signature or log
+        proof does not hold, :class:`DeniedError` where a gate was not passed or a decision did not permit.
         """
         if not 1 <= months <= MAX_VALIDITY_MONTHS:
             raise InputError(f"a validity of {months} months", fix=f"choose 1 to {MAX_VALIDITY_MONTHS} months")
         if second is not None and second.key_id in RESERVED_KEYS:
             raise InputError("the second signature must be a person's", fix="sign with the key of the role account")
+        _require_given(content, files)
         self._require_sound(content)
         start = self._clock.now().astimezone(UTC).replace(microsecond=0)
-        until = add_months(start, months)
-        text = readme(content, self._did, start, until)
+        identifier = self._log.iri("certificate", new_id("certificate"))
+        envelope = Envelope(identifier, self._did, start, add_months(start, months))
+        whole, added = described(content, files, envelope)
 
         def keep(connection: Connection) -> CertificateRecord:
-            record = self._sign(connection, content, (start, until), text, second)
+            record = self._sign(connection, whole, envelope, added[README].decode(), second)
             store.insert_certificate(connection, record)
-            self._log.append(connection, self._activity(record, content, second))
+            self._log.append(connection, self._activity(record, whole, second))
             return record
 
         return self._database.write(keep)
@@ -129,9 +137,16 @@ class CertificateIssuer:
             return store.certificates_of_candidate(connection, candidate)
 
     def package(self, certificate: str, files: Mapping[str, bytes]) -> bytes:
-        """The package of an issued certificate; ``files`` are the dataset and the codebook by name."""
-        record = self.find(certificate)
-        return write_package(record.document, files, record.readme)
+        """The package of an issued certificate; ``files`` are the dataset, the codebook and the plan by name.
+
+        Raises :class:`InputError` for other files than those that were certified.
+        """
+        document = self.find(certificate).document
+        signed = read_document(Certificate, document)
+        given = signed.credential_subject.given
+        _require_given(given, files)
+        envelope = Envelope(signed.id, signed.issuer, signed.valid_from, signed.valid_until)
+        return write_package(document, dict(files) | described(given, files, envelope)[1])
 
     def _require_sound(self, content: CertificateContent) -> None:
         for figure in content.figures:
@@ -149,7 +164,12 @@ class CertificateIssuer:
                 f"a gate of the impact assessment was not passed: {'; '.join(failures)}",
                 fix="make another candidate; a certificate needs every gate",
             )
-        check_release(content, self._did, log_key(self._did, self._resolver))
+        denied = list(decision_failures(content, statements))
+        if denied:
+            raise DeniedError("; ".join(denied), fix="ask again; a certificate needs every decision to permit")
+        key = log_key(self._did, self._resolver)
+        check_release(content, self._did, key)
+        check_decisions(content, self._did, key)
 
     def _statements(self, content: CertificateContent) -> dict[str, EvidenceStatement]:
         now = self._clock.now()
@@ -170,21 +190,20 @@ class CertificateIssuer:
         self,
         connection: Connection,
         content: CertificateContent,
-        validity: tuple[datetime, datetime],
+        envelope: Envelope,
         text: str,
         second: SecondSignature | None,
     ) -> CertificateRecord:
-        start, until = validity
+        start = envelope.valid_from
         index = store.next_status_index(connection)
         unsigned = {
             "@context": list(CONTEXTS),
-            "id": self._log.iri("certificate", new_id("certificate")),
+            "id": envelope.certificate,
             "type": ["VerifiableCredential", CERTIFICATE_TYPE],
             "issuer": self._did,
             "name": content.title,
             "validFrom": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "validUntil": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "readme": digest_bytes(text.encode()),
+            "validUntil": envelope.valid_until.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "credentialSchema": SchemaReference().as_json(),
             "credentialStatus": [entry.as_json() for entry in self._status.entries(index)],
             "credentialSubject": content.as_json(),
@@ -234,6 +253,24 @@ def check_release(content: CertificateContent, issuer: str, key: VerifierKey, **
         raise IntegrityError(
             "the entry of the issuer's log is not about this dataset", fix="ask the issuer for a new certificate"
         )
+
+
+def check_decisions(content: CertificateContent, issuer: str, key: VerifierKey, **witnessing: Any) -> None:
+    """The issuer's own log records each decision the certificate names; raises :class:`IntegrityError` otherwise."""
+    for proven in content.decisions:
+        decision, proof = proven.decision, proven.proof
+        entry = verify_log_proof(proof, key, **witnessing)
+        if proof.party != issuer or proof.position != decision.log_position or not names_decision(entry.body, decision):
+            raise IntegrityError(
+                f"no log entry of the issuer stands behind its decision on '{decision.action}'",
+                fix="ask the issuer for a new certificate",
+            )
+
+
+def _require_given(content: CertificateContent, files: Mapping[str, bytes]) -> None:
+    expected = {file.name: file.digest for file in content.files}
+    if {name: digest_bytes(value) for name, value in files.items()} != expected:
+        raise InputError("the files are not those that are to be certified", fix=f"give exactly: {sorted(expected)}")
 
 
 def release_activity(iri: str, candidate: str, did: str, at: datetime, **parts: Any) -> Activity:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from synthema.certification.model import CertificateContent, EvidenceStatement, PrivacySpent, Source
+from synthema.certification.model import (
+    CERTIFYING,
+    NEEDED_ACTS,
+    CertificateContent,
+    EvidenceStatement,
+    PrivacySpent,
+    Source,
+    undecided,
+)
 
 Statements = Mapping[str, EvidenceStatement]
 """A site's DID → its statement."""
@@ -38,6 +46,13 @@ def figure_contradictions(content: CertificateContent, statements: Statements) -
             yield f"{name} has no log entry behind it"
         elif statement is None or figure.measurement not in statement.measurements:
             yield f"{name} is not in that site's evidence"
+    for figure in content.privacy.attacks:
+        measured = figure.measurement
+        if not measured.n or None in (measured.lower, measured.upper, measured.control):
+            yield (
+                f"the attack '{measured.metric}' at {figure.site} is told without its number of cases, "
+                "its interval or its control"
+            )
 
 
 def privacy_contradictions(guarantee: PrivacySpent, statements: Statements) -> Iterator[str]:
@@ -65,6 +80,24 @@ def gate_failures(content: CertificateContent, statements: Statements) -> Iterat
     for site, statement in statements.items():
         for failure in statement.gates.failures:
             yield f"{site}: {failure}"
+
+
+def decision_failures(content: CertificateContent, statements: Statements) -> Iterator[str]:
+    """Decisions that did not permit what was done, at any site or at the issuer, and acts that nobody decided.
+
+    Each site decides that the candidate may leave and be certified, as far as its data are in it; the issuer decides
+    on certifying under its agreement with each site.
+    """
+    own = [proven.decision for proven in content.decisions]
+    told = [(site, decision) for site, statement in statements.items() for decision in statement.decisions]
+    for who, decision in [*told, *(("the issuer", each) for each in own)]:
+        if decision.effect != "permit":
+            yield f"the decision of {who} on '{decision.action}' is to deny"
+    for site, statement in statements.items():
+        for act in undecided(statement.decisions, NEEDED_ACTS):
+            yield f"{site} did not decide on {act}"
+    if sum(decision.action in CERTIFYING for decision in own) < len(statements):
+        yield "the issuer did not decide on certifying the candidate under its agreement with each site"
 
 
 def source_of(statement: EvidenceStatement) -> Source:

@@ -7,22 +7,21 @@ figure nor its origin can be exchanged later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
 from synthema.canonical import digest
+from synthema.certification.document import CONTEXTS, EVIDENCE_TYPE, read_document
 from synthema.certification.model import (
-    CONTEXTS,
-    EVIDENCE_TYPE,
+    Decided,
     EvidenceCredential,
     EvidenceReference,
     EvidenceStatement,
     EvidenceSubject,
     LogProof,
     Measurement,
-    read_document,
 )
 from synthema.clock import Clock
 from synthema.errors import InputError, IntegrityError
@@ -35,6 +34,8 @@ from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import PROV, SYNTHEMA, Activity, Agent, Entity, literal, node
 
 ASSERTION: Final = "assertion"
+LATE_HEADS: Final = 32
+"""How many entries back a head may lie that witnesses have seen: entries are written while they answer."""
 
 
 def candidate_iri(candidate: str) -> str:
@@ -50,6 +51,11 @@ class EvidenceMaker:
         self._signer = signer
         self._did = did
         self._clock = clock
+        self._seal: Callable[[], object] | None = None
+
+    def seal_with(self, witness: Callable[[], object]) -> None:
+        """Have heads cosigned like this before proofs are made of them; who does not answer, does not cosign."""
+        self._seal = witness
 
     def make(self, statement: EvidenceStatement, *, person: str | None = None) -> dict[str, Any]:
         """Attest a statement in the site's log, and sign it with the proofs of all entries it rests on.
@@ -62,6 +68,12 @@ class EvidenceMaker:
             raise InputError("a site can state only its own evidence", fix=f"make it at {statement.site}")
         for measurement in statement.measurements:
             self._require_measured(measurement)
+        for decision in statement.decisions:
+            if not names_decision(self._log.entry(decision.log_position).body, decision):
+                raise InputError(
+                    f"entry {decision.log_position} of the log is not of the decision on '{decision.action}'",
+                    fix="give the position of the entry in which that request was answered",
+                )
         identifier = self._log.iri("evidence", new_id("evidence"))
         entry = self._log.record(self._attestation(identifier, statement, person))
         credential = {
@@ -75,13 +87,26 @@ class EvidenceMaker:
                 statement=statement,
                 attested=self.prove(entry.sequence),
                 runs=tuple(self.prove(position) for position in positions(statement.measurements)),
+                decisions=tuple(self.prove(each.log_position) for each in statement.decisions),
             ).as_json(),
         }
         return issue(credential, self._signer, f"{self._did}#{ASSERTION}", self._clock.now())
 
     def prove(self, position: int) -> LogProof:
-        """The offline proof of one entry of this site's log."""
-        return LogProof(party=self._did, position=position, bundle=make_bundle(self._log, position))
+        """The offline proof of one entry of this site's log, under a head that witnesses have seen if there is one."""
+        size = self._seen_head(position)
+        if size is None and self._seal is not None:
+            self._seal()
+            size = self._seen_head(position)
+        return LogProof(party=self._did, position=position, bundle=make_bundle(self._log, position, size))
+
+    def _seen_head(self, position: int) -> int | None:
+        """The size of the late head with most cosignatures that covers an entry."""
+        last = self._log.size()
+        sizes = range(last, max(position, last - LATE_HEADS), -1)
+        seen = {size: len(self._log.cosignatures(size)) for size in sizes}
+        best = max(seen, key=lambda size: (seen[size], size), default=None)
+        return best if best is not None and seen[best] else None
 
     def _require_measured(self, measurement: Measurement) -> None:
         require_log_position(measurement)
@@ -131,6 +156,15 @@ def names_run(body: bytes, run: str) -> bool:
     return f"<{run}>" in text or f"<{run}/" in text or f'"{run}"' in text
 
 
+def names_decision(body: bytes, decision: Decided) -> bool:
+    """Whether a log entry (canonical N-Quads) records exactly this decision: digest, effect and policies."""
+    return (
+        states(body, decision.id, SYNTHEMA + "digest", literal(decision.digest))
+        and states(body, decision.id, SYNTHEMA + "effect", literal(decision.effect))
+        and all(states(body, decision.id, SYNTHEMA + "policyDigest", literal(each)) for each in decision.policies)
+    )
+
+
 def reference(credential: Mapping[str, Any]) -> EvidenceReference:
     """Evidence as a certificate embeds it."""
     return EvidenceReference(site=credential["issuer"], digest=digest(credential), credential=dict(credential))
@@ -176,12 +210,16 @@ def check_log(
     subject, statement = evidence.credential_subject, evidence.statement
     key = log_key(statement.site, resolver)
     entries = {proof.position: verify_log_proof(proof, key, witnesses, quorum) for proof in subject.runs}
-    if any(proof.party != statement.site for proof in (subject.attested, *subject.runs)):
+    if any(proof.party != statement.site for proof in (subject.attested, *subject.runs, *subject.decisions)):
         raise _broken(f"the evidence of {statement.site} rests on another party's log")
     for measurement in statement.measurements:
         entry = entries.get(measurement.log_position) if measurement.log_position is not None else None
         if entry is None or not names_run(entry.body, measurement.run):
             raise _broken(f"no log entry of {statement.site} stands behind the figure '{measurement.metric}'")
+    decided = {proof.position: verify_log_proof(proof, key, witnesses, quorum).body for proof in subject.decisions}
+    for decision in statement.decisions:
+        if not names_decision(decided.get(decision.log_position, b""), decision):
+            raise _broken(f"no log entry of {statement.site} stands behind the decision on '{decision.action}'")
     attested = verify_log_proof(subject.attested, key, witnesses, quorum).body
     named = (
         states(attested, evidence.id, SYNTHEMA + "digest", literal(statement.digest))
@@ -206,8 +244,8 @@ def verify_log_proof(
 ) -> VerifiedEntry:
     """The entry that a proof shows; raises :class:`IntegrityError` when it shows none, or another."""
     entry = verify_bundle(proof.bundle, key, witnesses=witnesses, quorum=quorum)
-    if entry.sequence != proof.position or proof.bundle["key"] != str(key):
-        raise _broken("the proof is of another entry, or names another key")
+    if entry.sequence != proof.position:
+        raise _broken("the proof is of another entry")
     return entry
 
 

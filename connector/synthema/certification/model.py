@@ -8,65 +8,60 @@ EHDS Regulation (EU) 2025/327 Art. 61, 78 and 88.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AwareDatetime, Field, model_validator
 
-from synthema.canonical import canonical_json, digest
+from synthema.canonical import digest, digest_bytes
+from synthema.certification.document import (
+    CERTIFICATE_TYPE,
+    EVIDENCE_TYPE,
+    NAMESPACE,
+    Assurance,
+    Did,
+    Digest,
+    Document,
+    FileName,
+    FileRole,
+    Iri,
+    Proof,
+    Regime,
+    SchemaReference,
+    StatusEntry,
+    Text,
+    read_document,
+    require_kind,
+)
 from synthema.dpia.check import GateReport
-from synthema.errors import InputError
 
-NAMESPACE: Final = "https://w3id.org/synthema/ns#"
-CONTEXTS: Final = ("https://www.w3.org/ns/credentials/v2", {"@vocab": NAMESPACE})
-"""VC 2.0, then our terms inline: nobody has to fetch a context of ours."""
+NEEDED_ACTS: Final[Mapping[str, str]] = {
+    NAMESPACE + "export": "letting the candidate leave the secure environment (EHDS Article 73(2))",
+    NAMESPACE + "certify": "certifying the candidate",
+}
+"""What every site must have permitted before a candidate of its data is released with a certificate."""
 
-CERTIFICATE_TYPE: Final = "SyntheticDataCertificate"
-EVIDENCE_TYPE: Final = "SyntheticDataEvidence"
-SCHEMA_ID: Final = "https://w3id.org/synthema/schemas/certificate/1"
-MAX_VALIDITY_MONTHS: Final = 24
+CERTIFYING: Final = frozenset({NAMESPACE + "certify"})
+"""What the coordinator's own policies must have permitted besides."""
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Iri = Annotated[str, Field(min_length=3, max_length=2000, pattern=r"^[a-z][a-z0-9+.-]*:[^\s<>\"{}|^`\\]+$")]
-Did = Annotated[str, Field(max_length=500, pattern=r"^did:[a-z0-9]+:[^\s#]+$")]
-FileName = Annotated[str, Field(pattern=r"^(dataset\.(csv|parquet)|codebook\.json)$")]
-Text = Annotated[str, Field(min_length=1, max_length=4000)]
-Regime = Literal["pre-EHDS", "EHDS"]
-Assurance = Literal["proven", "tested", "declared"]
+CERTIFICATE_FILE: Final = "certificate.json"
+"""The one file of a package whose digest the certificate cannot hold: itself."""
 
+_NAMES: Final[dict[FileRole, str]] = {
+    "dataset": r"dataset\.(?:csv|parquet)",
+    "codebook": r"codebook\.json",
+    "plan": r"workflow/study-plan\.json",
+    "readme": r"README\.txt",
+    "crate": r"(?:workflow/)?ro-crate-metadata\.json",
+    "record": r"healthdcat-ap\.jsonld",
+    "evidence": r"evidence/[0-9]{3}\.json",
+    "proof": r"proofs/[a-z0-9-]+\.tlog-proof",
+}
+"""What a file of each role is called."""
 
-DocumentType = TypeVar("DocumentType", bound="Document")
-
-
-def read_document(kind: type[DocumentType], value: Any) -> DocumentType:
-    """Read a JSON value strictly; raises :class:`InputError` naming the field."""
-    try:
-        return kind.model_validate_json(canonical_json(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or kind.__name__
-        raise InputError(
-            f"{place}: {first['msg']}", where=kind.__name__, fix=f"correct '{place}', or ask for the document again"
-        ) from error
-
-
-class Document(BaseModel):
-    """Base of values that travel: never changed, no unknown fields, no coercion, finite numbers."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-    )
-
-    def as_json(self) -> dict[str, Any]:
-        """The JSON value, with camelCase names; times in ISO 8601, UTC."""
-        return self.model_dump(mode="json", by_alias=True)
+GIVEN_ROLES: Final[tuple[FileRole, ...]] = ("dataset", "codebook", "plan")
+"""The files a certificate is asked for; all others follow from them and from what it says."""
 
 
 class PluginReference(Document):
@@ -156,18 +151,42 @@ class GateRecord(Document):
 
 
 class LogProof(Document):
-    """One entry of a party's log with all that is needed to check it offline (C2SP checkpoint, RFC 9162 proof)."""
+    """One entry of a party's log with all that is needed to check it offline (the text of a C2SP ``tlog-proof``)."""
 
     party: Did
     position: Annotated[int, Field(ge=0)]
-    bundle: dict[str, Any]
+    bundle: Annotated[str, Field(max_length=1024 * 1024)]
+
+
+class Decided(Document):
+    """One decision a dataset rests on: which act was permitted, by which policies, on the strength of what.
+
+    ``digest`` is that of the whole decision, ``policies`` of all policies that were read; ``basis`` names the
+    agreement or the data permit (EHDS Art. 68). The entry at ``log_position`` of the party's log holds both digests.
+    """
+
+    id: Iri
+    action: Text
+    effect: Literal["permit", "deny"]
+    digest: Digest
+    policies: Annotated[tuple[Digest, ...], Field(min_length=1)]
+    basis: Text | None = None
+    log_position: Annotated[int, Field(ge=0)]
+
+
+class ProvenDecision(Document):
+    """A decision of the issuer itself, with the proof of its log entry."""
+
+    decision: Decided
+    proof: LogProof
 
 
 class EvidenceStatement(Document):
     """What a site says of one candidate: it measured inside, on real rows, and only these figures leave.
 
     ``cohort`` is a band, never a count. ``dataset_digest`` names the site's
-    rows without showing them.
+    rows without showing them. ``categories`` are those of EHDS Art. 51(1) and ``legal_basis`` the ground of the
+    GDPR that the site's dataset is used on.
     """
 
     candidate: Digest
@@ -176,11 +195,15 @@ class EvidenceStatement(Document):
     dataset_digest: Digest
     cohort: Text
     exclusion_list_version: Annotated[int, Field(ge=0)]
-    policies: Annotated[tuple[Digest, ...], Field(min_length=1)]
-    decision: Digest
+    categories: Annotated[tuple[Iri, ...], Field(min_length=1)]
+    legal_basis: Iri
+    decisions: Annotated[tuple[Decided, ...], Field(min_length=1)] = Field(
+        description="of taking part, of measuring, and on the candidate: whether it may leave and be certified"
+    )
     gates: GateRecord = Field(description="names the DPIA and its digest")
     measurements: Annotated[tuple[Measurement, ...], Field(min_length=1)]
     privacy: PrivacySpent
+    grounds: tuple[Ground, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -188,17 +211,31 @@ class EvidenceStatement(Document):
         return digest(self.as_json())
 
 
+class Ground(Document):
+    """What a site vouches for about its own data, as others must know it to decide: an operand and its values."""
+
+    operand: Iri
+    values: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+def undecided(decisions: Sequence[Decided], needed: Mapping[str, str]) -> tuple[str, ...]:
+    """Which of the acts that are needed (IRI → words) nobody decided: what was not decided is not permitted."""
+    decided = {each.action for each in decisions}
+    return tuple(words for action, words in needed.items() if action not in decided)
+
+
 class EvidenceSubject(Document):
     """What an evidence credential is about: the candidate, the site's statement, and the log behind it.
 
     ``attested`` proves the entry in which the site took responsibility for the
-    statement's digest; ``runs`` prove the entries of the runs that measured.
+    statement's digest; ``runs`` prove the entries of the runs that measured, ``decisions`` those of the decisions.
     """
 
     id: Iri
     statement: EvidenceStatement
     attested: LogProof
     runs: Annotated[tuple[LogProof, ...], Field(min_length=1)]
+    decisions: Annotated[tuple[LogProof, ...], Field(min_length=1)]
 
 
 class EvidenceReference(Document):
@@ -213,10 +250,21 @@ class DataFile(Document):
     """One file of the package, bound by digest; exactly one is the dataset itself."""
 
     name: FileName
-    role: Literal["dataset", "codebook"]
+    role: FileRole
     media_type: Text
     size: Annotated[int, Field(ge=1)]
     digest: Digest
+
+    @model_validator(mode="after")
+    def _is_called_by_its_role(self) -> Self:
+        if re.fullmatch(_NAMES[self.role], self.name) is None:
+            raise ValueError(f"a file of the role '{self.role}' is not called so")
+        return self
+
+    @classmethod
+    def of(cls, name: str, role: FileRole, media_type: str, content: bytes) -> Self:
+        """The entry of a file with this content."""
+        return cls(name=name, role=role, media_type=media_type, size=len(content), digest=digest_bytes(content))
 
 
 class Source(Document):
@@ -255,18 +303,19 @@ class CertificateContent(Document):
 
     id: Iri = Field(description="IRI of the synthetic dataset")
     title: Text
-    files: Annotated[tuple[DataFile, ...], Field(min_length=2, max_length=2)]
+    files: Annotated[tuple[DataFile, ...], Field(min_length=3, max_length=4000)]
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=1)]
     generator: PluginReference
     parameters: dict[str, Any]
     study: Iri
-    study_plan: Digest
+    study_plan: Digest = Field(description="digest of the agreed plan, which travels with the dataset")
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     evidence: Annotated[tuple[EvidenceReference, ...], Field(min_length=1)]
     privacy: PrivacyBlock
     utility: UtilityBlock
     gates: GateRecord | None = Field(default=None, description="gates of the coordinator's own DPIA, if it has one")
+    decisions: tuple[ProvenDecision, ...] = Field(default=(), description="decisions of the issuer, such as to certify")
     coverage: Annotated[tuple[Text, ...], Field(min_length=1)]
     limits: Annotated[tuple[Text, ...], Field(min_length=1)]
     allowed_uses: dict[str, Any] = Field(description="ODRL policy in the Synthema profile")
@@ -278,16 +327,28 @@ class CertificateContent(Document):
 
     @model_validator(mode="after")
     def _one_file_of_each_role(self) -> Self:
-        if sorted(file.role for file in self.files) != ["codebook", "dataset"]:
-            raise ValueError("files must name one dataset and one codebook")
-        if len({file.name for file in self.files}) != len(self.files):
+        for role in GIVEN_ROLES:
+            if len(self.files_of(role)) != 1:
+                raise ValueError(f"files must name one {role}")
+        if len({file.name.casefold() for file in self.files}) != len(self.files):
             raise ValueError("two files share a name")
+        if self.files_of("plan")[0].digest != self.study_plan:
+            raise ValueError("studyPlan is not the digest of the plan among the files")
         return self
+
+    def files_of(self, role: FileRole) -> tuple[DataFile, ...]:
+        """The files of one role."""
+        return tuple(file for file in self.files if file.role == role)
+
+    @property
+    def given(self) -> Self:
+        """The same with only those files that no other follows from."""
+        return self.model_copy(update={"files": tuple(file for file in self.files if file.role in GIVEN_ROLES)})
 
     @property
     def dataset_file(self) -> DataFile:
         """The file that holds the synthetic rows."""
-        return next(file for file in self.files if file.role == "dataset")
+        return self.files_of("dataset")[0]
 
     @property
     def candidate(self) -> str:
@@ -298,35 +359,6 @@ class CertificateContent(Document):
     def figures(self) -> tuple[Figure, ...]:
         """All figures, of privacy and of utility."""
         return self.privacy.attacks + self.utility.figures
-
-
-class SchemaReference(Document):
-    """The JSON Schema a certificate follows."""
-
-    id: Literal["https://w3id.org/synthema/schemas/certificate/1"] = SCHEMA_ID
-    type: Literal["JsonSchema"] = "JsonSchema"
-
-
-class StatusEntry(Document):
-    """Where the bit of revocation or suspension lies (Bitstring Status List 1.0 §2.1)."""
-
-    id: Iri
-    type: Literal["BitstringStatusListEntry"] = "BitstringStatusListEntry"
-    status_purpose: Literal["revocation", "suspension"]
-    status_list_index: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
-    status_list_credential: Iri
-
-
-class Proof(Document):
-    """A Data Integrity proof ``eddsa-jcs-2022``."""
-
-    context: list[Any] = Field(alias="@context")
-    type: Literal["DataIntegrityProof"]
-    cryptosuite: Literal["eddsa-jcs-2022"]
-    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-    verification_method: Annotated[str, Field(max_length=600, pattern=r"^did:[^\s#]+#[^\s#]+$")]
-    proof_purpose: Literal["assertionMethod"]
-    proof_value: Annotated[str, Field(max_length=128, pattern=r"^z[1-9A-HJ-NP-Za-km-z]+$")]
 
 
 class EvidenceCredential(Document):
@@ -342,7 +374,7 @@ class EvidenceCredential(Document):
 
     @model_validator(mode="after")
     def _is_of_our_kind(self) -> Self:
-        _require_kind(self.context, self.type, EVIDENCE_TYPE)
+        require_kind(self.context, self.type, EVIDENCE_TYPE)
         return self
 
     @property
@@ -361,7 +393,6 @@ class Certificate(Document):
     name: Text
     valid_from: AwareDatetime
     valid_until: AwareDatetime
-    readme: Digest = Field(description="digest of the text in plain words that travels with the certificate")
     credential_schema: SchemaReference
     credential_status: Annotated[tuple[StatusEntry, ...], Field(min_length=2, max_length=2)]
     credential_subject: CertificateContent
@@ -369,22 +400,19 @@ class Certificate(Document):
 
     @model_validator(mode="after")
     def _is_of_our_kind(self) -> Self:
-        _require_kind(self.context, self.type, CERTIFICATE_TYPE)
+        require_kind(self.context, self.type, CERTIFICATE_TYPE)
         if sorted(entry.status_purpose for entry in self.credential_status) != ["revocation", "suspension"]:
             raise ValueError("credentialStatus must name one entry for revocation and one for suspension")
+        content = self.credential_subject
+        counts = {"readme": 1, "crate": 2, "record": 1, "evidence": len(content.evidence)}
+        if any(len(content.files_of(role)) != count for role, count in counts.items()):  # type: ignore[arg-type]
+            raise ValueError("files must name the readme, both descriptions, the record and every piece of evidence")
         return self
 
     @property
     def proofs(self) -> tuple[Proof, ...]:
         """The proofs, one or two."""
         return self.proof if isinstance(self.proof, tuple) else (self.proof,)
-
-
-def _require_kind(context: list[Any], types: tuple[str, ...], expected: str) -> None:
-    if context != list(CONTEXTS):
-        raise ValueError("@context must be VC 2.0 and the Synthema terms")
-    if types != ("VerifiableCredential", expected):
-        raise ValueError(f"type must be VerifiableCredential and {expected}")
 
 
 class IntendedUse(Document):

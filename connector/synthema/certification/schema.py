@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from synthema.certification.model import SCHEMA_ID, Certificate
+from synthema.certification.document import SCHEMA_ID
+from synthema.certification.model import Certificate
 from synthema.resources import bundled
 
 FILE: Final = Path("schemas") / "certificate.schema.json"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from synthema.certification import store
-from synthema.certification.model import StatusEntry, read_document
+from synthema.certification.document import StatusEntry, read_document
 from synthema.certification.store import CertificateState
 from synthema.clock import Clock
 from synthema.errors import ConflictError, InputError, NotFoundError
@@ -66,6 +66,10 @@ class StatusRegister:
     def suspend(self, certificate: str, reason: str, *, person: str | None = None) -> None:
         """Stop a certificate until it is reinstated or revoked, e.g. while a withdrawal of consent is assessed."""
         self._change(certificate, "suspend", reason, person)
+
+    def suspend_within(self, connection: Connection, certificate: str, reason: str) -> None:
+        """:meth:`suspend` as part of a larger transaction; raises :class:`ConflictError` where it is suspended."""
+        self._change_within(connection, certificate, "suspend", reason, None)
 
     def reinstate(self, certificate: str, reason: str, *, person: str | None = None) -> None:
         """End a suspension."""

@@ -13,7 +13,7 @@ from synthema.storage import CanonicalJson, UtcDateTime, metadata
 
 CertificateState = Literal["valid", "suspended", "revoked"]
 HoldingState = Literal["held", "suspended", "withdrawn"]
-_NO_CERTIFICATE: Final = "list the certificates with: synthema certificate list"
+_NO_CERTIFICATE: Final = "give the identifier of a certificate this connector issued"
 
 certificates = Table(
     "certificates",
@@ -127,6 +127,12 @@ def set_certificate_state(
     connection.execute(update(certificates).where(certificates.c.id == identifier).values(**values))
 
 
+def set_certificate_document(connection: Connection, identifier: str, document: dict[str, Any]) -> CertificateRecord:
+    """Keep a certificate with one more signature."""
+    connection.execute(update(certificates).where(certificates.c.id == identifier).values(document=document))
+    return certificate_of(connection, identifier)
+
+
 def set_bits(connection: Connection, state: CertificateState) -> list[int]:
     """The status indices of all certificates in this state."""
     return list(connection.scalars(select(certificates.c.status_index).where(certificates.c.state == state)))
@@ -142,6 +148,14 @@ def ingest_rows(connection: Connection, limit: int) -> list[RowMapping]:
     return list(
         connection.execute(select(ingests).order_by(ingests.c.at.desc(), ingests.c.id.desc()).limit(limit)).mappings()
     )
+
+
+def ingest_row(connection: Connection, identifier: str) -> RowMapping:
+    """One attempt to bring a package in; raises :class:`NotFoundError`."""
+    row = connection.execute(select(ingests).where(ingests.c.id == identifier)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such attempt", fix="list them with: synthema cert quarantine")
+    return row
 
 
 def keep_holding(connection: Connection, certificate: str, artefact: str, package: str, at: datetime) -> None:

@@ -10,15 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import yaml
+
 from synthema.certification.model import IntendedUse
-from synthema.errors import DeniedError, InputError
+from synthema.errors import DeniedError, InputError, SynthemaError
+from synthema.policy.authoring import parse_policy
+from synthema.policy.duo_codes import CODES
+from synthema.policy.duo_match import codes_of
 from synthema.vocabulary import Hierarchy, Vocabulary, compact, expand, load_vocabulary
 
 ODRL_CONTEXT: Final = "http://www.w3.org/ns/odrl.jsonld"
 PROFILE: Final = "https://w3id.org/synthema/ns#profile"
 _ODRL: Final = "http://www.w3.org/ns/odrl/2/"
 _PURPOSE: Final = _ODRL + "purpose"
-_POLICY_KEYS: Final = {"@context", "@type", "@id", "uid", "profile", "permission", "prohibition"}
+DATA_USE: Final = "syn:dataUse"
+_POLICY_KEYS: Final = {"@context", "@type", "@id", "uid", "profile", "permission", "prohibition", DATA_USE}
 _RULE_KEYS: Final = {"target", "action", "constraint", "assignee"}
 _OPERATORS: Final = {_ODRL + "isA", _ODRL + "isAnyOf", _ODRL + "eq"}
 
@@ -48,7 +54,42 @@ def allowed_uses(
     rules["prohibition"] += [
         {"target": dataset, "action": vocabulary.actions.resolve(action)} for action in forbidden_actions
     ]
-    return rules
+    return rules | {DATA_USE: list(duo_codes(rules))}
+
+
+def duo_codes(policy: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of the Data Use Ontology that the rules of an allowed-uses policy keep, e.g. ``DUO:0000006``.
+
+    Read off the rules by the policy room; a rule that is not understood keeps no code.
+    """
+    vocabulary = load_vocabulary()
+    form: dict[str, Any] = {
+        "policy": "urn:synthema:allowed-uses",
+        "title": "Allowed uses",
+        "layer": "agreement",
+        "version": "1",
+        "law": "EHDS 61",
+        "targets": "urn:synthema:dataset",
+        "permit": [_as_form(rule) for rule in _list(policy.get("permission", []))],
+        "forbid": [_as_form(rule) for rule in _list(policy.get("prohibition", []))],
+    }
+    try:
+        parsed = parse_policy(yaml.safe_dump({k: v for k, v in form.items() if v}), vocabulary, file="allowed uses")
+    except SynthemaError:
+        return ()
+    kept = {match.code for match in codes_of(parsed, vocabulary) if match.holds == "yes"}
+    return tuple(code.curie for code in CODES if code.code in kept)
+
+
+def _as_form(rule: Any) -> dict[str, Any]:
+    """A rule of :func:`allowed_uses` as an officer would write it; anything else becomes what nobody understands."""
+    constraints = _list(rule.get("constraint", [])) if isinstance(rule, Mapping) else [None]
+    purposes = [_names(each.get("rightOperand")) if isinstance(each, Mapping) else [] for each in constraints]
+    if not isinstance(rule, Mapping) or set(rule) - _RULE_KEYS or any(not names for names in purposes):
+        return {}
+    actions = [str(name) for name in _names(rule.get("action"))]
+    when = {"when": {"purpose is": purposes[0]}} if len(purposes) == 1 else {}
+    return {"action": actions, **when} if len(purposes) <= 1 else {}
 
 
 def _purpose_rule(vocabulary: Vocabulary, dataset: str, purposes: Sequence[str]) -> dict[str, Any]:
@@ -71,6 +112,8 @@ def require_allowed(policy: Mapping[str, Any], dataset: str, use: IntendedUse) -
             raise _denied(f"a prohibition covers it: {_sentence(vocabulary, rule)}")
     if not any(reader.surely_applies(rule) for rule in _list(policy.get("permission", []))):
         raise _denied(f"no permission covers the purpose '{vocabulary.purposes.label(purpose)}'")
+    if DATA_USE in policy and policy[DATA_USE] != list(duo_codes(policy)):
+        raise _denied("its codes of the Data Use Ontology are not those that its rules keep")
 
 
 class _Reader:
@@ -135,11 +178,14 @@ class _Reader:
 def use_sentences(policy: Mapping[str, Any]) -> tuple[str, ...]:
     """The policy in words: what is allowed first, then what is prohibited."""
     vocabulary = load_vocabulary()
-    return tuple(
+    rules = tuple(
         f"{word}: {_sentence(vocabulary, rule)}."
         for key, word in (("permission", "Allowed"), ("prohibition", "Prohibited"))
         for rule in _list(policy.get(key, []))
     )
+    known = {code.curie: f"{code.code} ({code.curie}): {code.sentence}" for code in CODES}
+    coded = [known.get(str(curie), str(curie)) for curie in policy.get(DATA_USE, [])]
+    return rules + tuple(f"In the codes of the Data Use Ontology: {sentence}" for sentence in coded)
 
 
 def _sentence(vocabulary: Vocabulary, rule: Any) -> str:

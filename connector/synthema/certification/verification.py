@@ -1,16 +1,18 @@
-"""Verifying a package: all ten checks are made and shown, also after one has failed."""
+"""Verifying a package: all checks are made and shown, also after one has failed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from synthema.canonical import digest_bytes
+from synthema.canonical import digest_bytes, digest_file
 from synthema.certification.checks import CHECKS, Case, VerificationPolicy
+from synthema.certification.container import MAX_BYTES
 from synthema.certification.model import IntendedUse
-from synthema.certification.package import read_package
+from synthema.certification.package import Package
 from synthema.clock import to_text
 from synthema.errors import SynthemaError
 from synthema.identity import DidResolver
@@ -35,13 +37,14 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class VerificationReport:
-    """All checks on one package. ``certificate`` and ``artefact`` are known only when check 1 holds."""
+    """All checks on one package. ``certificate``, ``artefact`` and ``issuer`` are known when checks 1 and 2 hold."""
 
     package: str
     at: datetime
     results: tuple[CheckResult, ...]
     certificate: str | None = None
     artefact: str | None = None
+    issuer: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -80,26 +83,34 @@ class VerificationReport:
 
 
 def verify_package(
-    data: bytes,
+    source: bytes | Path,
     intended: IntendedUse,
     policy: VerificationPolicy,
     resolver: DidResolver,
     at: datetime,
     status: StatusLookup | None,
+    *,
+    max_bytes: int = MAX_BYTES,
 ) -> VerificationReport:
-    """Make all checks on the bytes of a package; what is wrong is in the report, never raised.
+    """Make all checks on a package, in memory or in a file; what is wrong is in the report, never raised.
 
-    ``status`` finds signed status lists by address; without it check 7 fails.
+    ``status`` finds signed status lists by address; without it check 6 fails.
     ``resolver`` must know only registered parties.
     """
-    name = digest_bytes(data)
+    name = digest_bytes(source) if isinstance(source, bytes) else digest_file(source)
     try:
-        case = Case(read_package(data), policy, intended, resolver, at, status)
-        certificate = case.certificate
+        package = Package.open(source, max_bytes=max_bytes)
     except SynthemaError as error:
-        return VerificationReport(name, at, tuple(_unreadable(error)))
-    results = tuple(_result(number, case) for number in range(1, len(CHECKS) + 1))
-    return VerificationReport(name, at, results, certificate.id, certificate.credential_subject.candidate)
+        return VerificationReport(name, at, tuple(_unread(1, error)))
+    with package:
+        case = Case(package, policy, intended, resolver, at, status)
+        try:
+            certificate = case.certificate
+        except SynthemaError as error:
+            return VerificationReport(name, at, (_result(1, case), *_unread(2, error)))
+        results = tuple(_result(number, case) for number in range(1, len(CHECKS) + 1))
+    candidate = certificate.credential_subject.candidate
+    return VerificationReport(name, at, results, certificate.id, candidate, certificate.issuer)
 
 
 def _result(number: int, case: Case) -> CheckResult:
@@ -110,7 +121,11 @@ def _result(number: int, case: Case) -> CheckResult:
         return CheckResult(number, title, ok=False, reason=error.message, fix=error.fix)
 
 
-def _unreadable(error: SynthemaError) -> Iterator[CheckResult]:
-    for number, (title, _) in enumerate(CHECKS, start=1):
-        reason = error.message if number == 1 else "not checked, because the certificate cannot be read"
-        yield CheckResult(number, title, ok=False, reason=reason, fix=error.fix if number == 1 else "see check 1")
+def _unread(failed: int, error: SynthemaError) -> Iterator[CheckResult]:
+    """The results from a check on that keeps all later ones from being made."""
+    for number, (title, _) in enumerate(CHECKS[failed - 1 :], start=failed):
+        if number == failed:
+            yield CheckResult(number, title, ok=False, reason=error.message, fix=error.fix)
+        else:
+            reason = f"not checked, because check {failed} failed"
+            yield CheckResult(number, title, ok=False, reason=reason, fix=f"see check {failed}")

@@ -11,7 +11,7 @@ from synthema.cli.client import call
 from synthema.cli.options import HERE, HomeOption
 from synthema.cli.output import Format, FormatOption, answer, say, show_table
 
-app = typer.Typer(help="Lineage: where a thing comes from, and what became of it.")
+app = typer.Typer(help="Lineage: where a thing comes from, what became of it, who saw what.")
 
 ThingArgument = Annotated[str, typer.Argument(help="IRI of the thing, as the log names it.", metavar="IRI")]
 
@@ -60,6 +60,51 @@ def agent(
     _ask("agent", iri, home, output)
 
 
+@app.command("permit")
+def permit(
+    named: Annotated[str, typer.Argument(help="Permit, e.g. permit-…, or IRI of an agreement.", metavar="PERMIT")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Say what happened under a permit or an agreement: decisions, grants, runs, what came out.
+
+    Example: synthema lineage permit permit-… --home clinic
+    """
+    _ask("permit", named, home, output)
+
+
+@app.command("patient")
+def patient(
+    named: Annotated[
+        str, typer.Argument(help="Token of the patient, or with --dataset the key in it.", metavar="TOKEN")
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="The dataset that the patient's key is of.", show_default=False),
+    ] = None,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Say what was derived from a patient's record. The log holds no patients: the cohort lists tell where it is.
+
+    Example: synthema lineage patient 1017 --dataset mgus --home clinic
+    """
+    _ask("patient", named, home, output, dataset)
+
+
+@app.command("seen")
+def seen(
+    period: Annotated[str, typer.Argument(help="Year, month or day in UTC, e.g. 2026-03.", metavar="WHEN")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Say who came to see what in a time: rows inside a run, files that were handed out, sums, the log itself.
+
+    Example: synthema lineage seen 2026-03 --home clinic
+    """
+    _ask("seen", period, home, output)
+
+
 @app.command("graph")
 def graph(iri: ThingArgument, home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
     """Give what leads to a thing and what follows from it, as nodes and edges for drawing.
@@ -69,8 +114,8 @@ def graph(iri: ThingArgument, home: HomeOption = HERE, output: FormatOption = Fo
     answer(call(home, "lineage/ask", {"question": "graph", "about": iri}), output, _show_graph)
 
 
-def _ask(question: str, about: str, home: Path, output: Format) -> None:
-    value = {"question": question, "about": about}
+def _ask(question: str, about: str, home: Path, output: Format, dataset: str | None = None) -> None:
+    value = {"question": question, "about": about} | ({"dataset": dataset} if dataset else {})
     answer(call(home, "lineage/ask", value), output, lambda found: say(*found["sentences"]))
 
 

@@ -1,30 +1,56 @@
-"""``synthema log``: the memory of a connector, verified, read, proven."""
+"""``synthema log``: the memory of a connector, verified, read, proven, exported, asked."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from synthema.cli.client import call
-from synthema.cli.files import read_json, read_text, write_new
-from synthema.cli.options import HERE, HomeOption, OutputOption
-from synthema.cli.output import Format, FormatOption, answer, say, short, show_table, working
+from synthema.cli.files import read_text, write_new
+from synthema.cli.options import HERE, HomeOption, KeyOption, OutputOption, PassphraseOption, PersonOption, open_key
+from synthema.cli.output import Format, FormatOption, answer, note, say, short, show_table, working
+from synthema.errors import InputError
 
 app = typer.Typer(help="The log: verify it, read it, prove an entry to a stranger.")
 
+_PAGE = 500
+
+LogKeyOption = Annotated[str, typer.Option("--key", help="The log's key, name+id+key, or a file that holds it.")]
+WitnessOption = Annotated[
+    list[str] | None, typer.Option("--witness", help="Key of a witness you trust, or its file; repeatable.")
+]
+QuorumOption = Annotated[int, typer.Option("--quorum", help="How many witnesses must have seen the log.", min=0)]
+
+
+class Form(StrEnum):
+    """What an export is written as."""
+
+    NQUADS = "nquads"
+    TRIG = "trig"
+    TURTLE = "turtle"
+    JSONLD = "jsonld"
+
 
 @app.command("verify")
-def verify(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
-    """Recompute the whole log and compare it with every signed head; exits 6 naming the first changed entry.
+def verify(
+    since: Annotated[
+        int, typer.Option("--since", help="First entry to recompute; those before are trusted as stored.", min=0)
+    ] = 0,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Recompute the log and compare it with every signed head; exits 6 naming the first changed entry.
 
     Example: synthema log verify --home clinic
     """
     with working("Recomputing the log …"):
-        report = call(home, "log/verify")
+        report = call(home, "log/verify", {"since": since})
     answer(report, output, lambda value: say(value["sentence"], f"Root: {value['root']}"))
 
 
@@ -65,6 +91,15 @@ def _label(entry: dict[str, Any]) -> str:
     return str(entry["graph"])
 
 
+@app.command("keys")
+def keys(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """Show the keys that others need to check this log, and what this connector witnesses.
+
+    Example: synthema log keys --home clinic
+    """
+    answer(call(home, "log/keys"), output, lambda value: say(f"Log: {value['log']}", f"Witness: {value['witness']}"))
+
+
 @app.command("prove")
 def prove(
     entry: Annotated[int, typer.Argument(help="Position of the entry, from 0.", min=0)],
@@ -72,14 +107,14 @@ def prove(
     home: HomeOption = HERE,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Write a proof that the log holds an entry; a stranger can check it without any network.
+    """Write a proof that the log holds an entry (C2SP tlog-proof); a stranger can check it without any network.
 
-    Example: synthema log prove 12 -o proof.json --home clinic
+    Example: synthema log prove 12 -o entry-12.tlog-proof --home clinic
     """
-    bundle = call(home, "log/prove", {"entry": entry})
-    write_new(file, (json.dumps(bundle, ensure_ascii=False, indent=2) + "\n").encode())
+    found = call(home, "log/prove", {"entry": entry})
+    write_new(file, found["proof"].encode())
     answer(
-        {"file": str(file), "entry": entry, "key": bundle["key"]},
+        {"file": str(file), "entry": entry, "key": found["key"]},
         output,
         lambda value: say(
             f"{file} proves entry {entry}.",
@@ -92,23 +127,21 @@ def prove(
 @app.command("verify-bundle")
 def verify_bundle(
     file: Annotated[Path, typer.Argument(help="A proof made with: synthema log prove", metavar="FILE")],
-    key: Annotated[str, typer.Option("--key", help="The log's key, name+id+key, or a file that holds it.")],
-    witness: Annotated[
-        list[str] | None, typer.Option("--witness", help="Key of a witness you trust, or its file; repeatable.")
-    ] = None,
-    quorum: Annotated[int, typer.Option("--quorum", help="How many witnesses must have seen the log.", min=0)] = 0,
+    key: LogKeyOption,
+    witness: WitnessOption = None,
+    quorum: QuorumOption = 0,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check a proof without any network or connector; exits 6 when it does not hold.
 
-    Example: synthema log verify-bundle proof.json --key clinic.key
+    Example: synthema log verify-bundle entry-12.tlog-proof --key clinic.key
     """
     from synthema.clock import to_text
     from synthema.provenance import VerifierKey
     from synthema.provenance import verify_bundle as verify_proof
 
     witnesses = [VerifierKey.parse(_key(text)) for text in witness or []]
-    held = verify_proof(read_json(file), VerifierKey.parse(_key(key)), witnesses=witnesses, quorum=quorum)
+    held = verify_proof(read_text(file), VerifierKey.parse(_key(key)), witnesses=witnesses, quorum=quorum)
     found = {
         "entry": held.sequence,
         "log": held.checkpoint.origin,
@@ -127,6 +160,43 @@ def verify_bundle(
     )
 
 
+@app.command("verify-tiles")
+def verify_tiles(
+    folder: Annotated[Path, typer.Argument(help="A folder made with: synthema log export --tiles", metavar="DIR")],
+    key: LogKeyOption,
+    witness: WitnessOption = None,
+    quorum: QuorumOption = 0,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Check a whole exported log without any network or connector; exits 6 naming the first changed entry.
+
+    Example: synthema log verify-tiles clinic-log --key clinic.key
+    """
+    from synthema.clock import to_text
+    from synthema.provenance import VerifierKey
+    from synthema.provenance import verify_tiles as verify_folder
+
+    witnesses = [VerifierKey.parse(_key(text)) for text in witness or []]
+    with working("Recomputing the log …"):
+        held = verify_folder(folder, VerifierKey.parse(_key(key)), witnesses=witnesses, quorum=quorum)
+    found = {
+        "sentence": held.sentence(),
+        "log": held.checkpoint.origin,
+        "size": held.checkpoint.size,
+        "root": held.checkpoint.root.hex(),
+        "witnessed": {name: to_text(at) for name, at in held.witnessed.items()},
+    }
+    answer(
+        found,
+        output,
+        lambda value: say(
+            value["sentence"],
+            f"Root: {value['root']}",
+            *(f"Seen by {name} on {at}." for name, at in value["witnessed"].items()),
+        ),
+    )
+
+
 def _key(given: str) -> str:
     """A key as text, or from the file of this name."""
     return given if "+" in given else read_text(Path(given)).strip()
@@ -138,15 +208,133 @@ def export(
         Path | None,
         typer.Option("-o", "--output", help="File to write; printed if left out.", metavar="FILE", show_default=False),
     ] = None,
+    form: Annotated[Form, typer.Option("--as", help="Format of RDF; only nquads is byte for byte what is hashed.")] = (
+        Form.NQUADS
+    ),
+    tiles: Annotated[
+        Path | None,
+        typer.Option(
+            "--tiles",
+            help="Folder for static files (C2SP tlog-tiles) instead; an earlier export there is brought up to date.",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
     home: HomeOption = HERE,
 ) -> None:
-    """Export the whole log as N-Quads (PROV-O), for any RDF tool.
+    """Export the whole log as PROV-O for any RDF tool, or with --tiles as files that a stranger can check.
 
-    Example: synthema log export -o log.nq --home clinic
+    Example: synthema log export --as trig -o log.trig --home clinic
     """
-    text = call(home, "log/export")["nquads"]
-    if file is None:
-        sys.stdout.write(text)
+    if tiles is not None:
+        if file is not None or form is not Form.NQUADS:
+            raise InputError("tiles are a folder of their own form", fix="leave -o and --as out")
+        _export_tiles(home, tiles)
         return
-    write_new(file, text.encode())
-    say(f"{file}: {len(text.splitlines())} statements.")
+    from synthema.provenance import serialise
+
+    content = serialise(_bodies(home), form.value)
+    if file is None:
+        sys.stdout.write(content.decode())
+        return
+    write_new(file, content)
+    say(f"{file}: the log as {form.value}, {len(content)} bytes.")
+
+
+def _export_tiles(home: Path, folder: Path) -> None:
+    from synthema.provenance import VerifierKey, write_tiles
+
+    head = call(home, "log/checkpoint")
+    key = VerifierKey.parse(head["key"])
+    with working("Writing the log …"):
+        new = write_tiles(folder, head["checkpoint"], key, _bodies(home, head["size"]))
+    say(
+        f"{folder}: the log of {head['size']} entries, {new} new files.",
+        "Who checks it must know this key from elsewhere:",
+        head["key"],
+    )
+
+
+def _bodies(home: Path, size: int | None = None) -> Iterator[bytes]:
+    """The entries as they are hashed, page by page; ``size`` cuts off what came later."""
+    after = -1
+    while size is None or after + 1 < size:
+        limit = _PAGE if size is None else min(_PAGE, size - after - 1)
+        page = call(home, "log/entries", {"after": after, "limit": limit})
+        if not page:
+            return
+        yield from (entry["body"].encode() for entry in page)
+        after = page[-1]["sequence"]
+
+
+@app.command("reindex")
+def reindex(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """Throw the index for questions away and make it again from the log, which is not changed.
+
+    Example: synthema log reindex --home clinic
+    """
+    with working("Making the index again …"):
+        found = call(home, "log/reindex")
+    answer(found, output, lambda value: say(f"The index holds all {value['entries']} entries ({value['store']})."))
+
+
+@app.command("witnessed")
+def witnessed(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """Show the partners' logs that this connector watches, and the contradictions it found.
+
+    Example: synthema log witnessed --home clinic
+    """
+
+    def show(found: dict[str, Any]) -> None:
+        rows = ((log["log"], log["size"], log["cosigned"]) for log in found["logs"])
+        show_table(("Log", "Entries", "Cosigned"), rows, empty="No partner has shown its log yet.")
+        for finding in found["findings"]:
+            say(
+                "",
+                f"{finding['log']} contradicted itself on {finding['found']}: {finding['reason']}.",
+                "Both heads below are signed with its key; keep them as evidence.",
+                finding["cosigned"].rstrip("\n"),
+                "",
+                finding["refused"].rstrip("\n"),
+            )
+
+    answer(call(home, "log/witnessed"), output, show)
+
+
+@app.command("query")
+def query(
+    file: Annotated[Path, typer.Argument(help="A question in SPARQL 1.1: SELECT, ASK or CONSTRUCT.", metavar="FILE")],
+    person: PersonOption,
+    key: KeyOption,
+    passphrase_file: PassphraseOption = None,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Ask the log a question of your own; for auditors, read-only, bounded in time, and recorded in the log.
+
+    Example: synthema log query question.rq --person person-… --key auditor.pem --home clinic
+    """
+    from synthema.clock import SystemClock, to_text
+    from synthema.provenance import check_question, question_bytes
+
+    question = read_text(file)
+    check_question(question)
+    asked = SystemClock().now()
+    origin = call(home, "log/keys")["origin"]
+    signature = open_key(key, passphrase_file).sign(question_bytes(origin, question, asked)).hex()
+    value = {"question": question, "person": person, "asked": to_text(asked), "signature": signature}
+    with working("Asking the log …"):
+        found = call(home, "log/query", value)
+    note(f"Recorded as entry {found['entry']} of the log.")
+    answer(found, output, lambda value: _show_answer(value["answer"]))
+
+
+def _show_answer(found: dict[str, Any]) -> None:
+    if "ntriples" in found:
+        say(found["ntriples"].rstrip("\n"))
+    elif "boolean" in found:
+        say("Yes." if found["boolean"] else "No.")
+    else:
+        names = found["head"]["vars"]
+        rows = ([row.get(name, {}).get("value") for name in names] for row in found["results"]["bindings"])
+        show_table(names, rows, empty="The log holds nothing that answers this.")

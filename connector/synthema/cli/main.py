@@ -14,19 +14,28 @@ from typer.exceptions import TyperException
 from synthema.cli import (
     budget,
     cert,
+    cert_registry,
     connector,
     consent,
     dataset,
     dpia,
+    legal,
     lineage,
     log,
+    obligation,
     permit,
     person,
     plugin,
     policy,
+    policy_analysis,
+    policy_collections,
+    policy_duo,
+    policy_evaluate,
     policy_steps,
     request,
+    review,
     study,
+    withdrawal,
 )
 from synthema.cli.output import tell_error, tell_fault
 from synthema.errors import SynthemaError
@@ -80,15 +89,23 @@ def front(
 
 
 connector.add_to(app)
+cert_registry.add_to(cert.app)
+policy_analysis.add_to(policy.app)
 policy_steps.add_to(policy.app)
+policy_duo.add_to(policy.app)
+policy_evaluate.add_to(policy.app)
+policy.app.add_typer(policy_collections.app, name="collection", rich_help_panel="At a connector", no_args_is_help=True)
 _NOUNS = {
     "Your connector": (("person", person.app), ("plugin", plugin.app), ("log", log.app), ("lineage", lineage.app)),
     "Rules": (
         ("policy", policy.app),
         ("dpia", dpia.app),
         ("consent", consent.app),
+        ("withdrawal", withdrawal.app),
         ("budget", budget.app),
         ("permit", permit.app),
+        ("obligation", obligation.app),
+        ("legal", legal.app),
     ),
     "Data and work": (
         ("dataset", dataset.app),
@@ -96,6 +113,7 @@ _NOUNS = {
         ("request", request.app),
         ("artefact", request.artefact),
         ("study", study.app),
+        ("review", review.app),
         ("cert", cert.app),
     ),
 }

@@ -39,14 +39,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def _remember(context: typer.Context, value: Format) -> Format:
+def remember(context: typer.Context, value: Format) -> Format:
     """Keep the chosen form, so that an error is told in it too."""
     context.meta[_FORMAT] = value
     return value
 
 
 FormatOption = Annotated[
-    Format, typer.Option("--format", callback=_remember, help="Text for people, json for machines.")
+    Format, typer.Option("--format", callback=remember, help="Text for people, json for machines.")
 ]
 
 

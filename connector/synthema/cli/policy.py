@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthema.cli.files import read_text, write_new
 from synthema.cli.options import assignments
-from synthema.cli.output import Format, FormatOption, answer, say, show_table
-from synthema.errors import InputError
+from synthema.cli.output import Format, FormatOption, answer, remember, say, show_table
 
 if TYPE_CHECKING:
-    from synthema.policy.cases import CaseFile, CaseResult
     from synthema.policy.model import Policy
     from synthema.vocabulary import Vocabulary
 
 app = typer.Typer(help="Policies: write, check, explain, test, sign.")
 
 PolicyArgument = Annotated[Path, typer.Argument(help="A policy in the form of a DPO.", metavar="FILE.yaml")]
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="File to write; printed if left out.", metavar="FILE", show_default=False),
+]
+
+
+class Layout(StrEnum):
+    """How a policy is explained."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+class Rdf(StrEnum):
+    """What a policy is written as for machines."""
+
+    TURTLE = "turtle"
+    JSONLD = "jsonld"
+    NQUADS = "nquads"
+
+
+def _layout(context: typer.Context, value: Layout) -> Layout:
+    remember(context, Format.JSON if value is Layout.JSON else Format.TEXT)
+    return value
+
+
+def _written(file: Path | None, text: str) -> None:
+    """Say that a file is written, or write to stdout what would stand in it, as it is."""
+    if file is not None:
+        say(f"{file} is written.")
+    else:
+        sys.stdout.write(text)
 
 
 @app.command("templates")
@@ -46,10 +82,7 @@ def new(
     values: Annotated[
         list[str] | None, typer.Option("--set", help="A value the template needs; repeatable.", metavar="KEY=VALUE")
     ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="File to write; printed if left out.", metavar="FILE", show_default=False),
-    ] = None,
+    file: FileOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make a policy from a template.
@@ -66,110 +99,96 @@ def new(
     answer(made, output, lambda value: say(done if file else value["policy"].rstrip("\n")))
 
 
-@app.command("lint")
-def lint(file: PolicyArgument, output: FormatOption = Format.TEXT) -> None:
-    """Check a policy for mistakes, gaps and contradictions; exits 2 when something must be mended.
-
-    Example: synthema policy lint research.yaml
-    """
-    from synthema.policy.analyse import analyse
-
-    policy, vocabulary = _read(file)
-    findings = [
-        {"severity": f.severity, "code": f.code, "rule": f.rule, "sentence": f.sentence, "fix": f.fix}
-        for f in analyse(policy, vocabulary)
-    ]
-    faulty = any(finding["severity"] == "error" for finding in findings)
-
-    def show(value: dict[str, Any]) -> None:
-        for finding in value["findings"]:
-            rule = f" {finding['rule'].rpartition('#')[2]}:" if finding["rule"] else ""
-            say(f"{finding['severity']}:{rule} {finding['sentence']}", f"  Fix: {finding['fix']}")
-        say(f"{file}: {'mend the errors above' if faulty else 'understood in full, and nothing stands against it'}.")
-
-    answer({"policy": policy.id, "findings": findings, "clean": not faulty}, output, show)
-    if faulty:
-        raise typer.Exit(InputError.exit_status)
-
-
 @app.command("explain")
-def explain(file: PolicyArgument, output: FormatOption = Format.TEXT) -> None:
-    """Say in plain sentences what a policy means.
+def explain(
+    policy: PolicyArgument,
+    layout: Annotated[
+        Layout,
+        typer.Option("--format", callback=_layout, help="Text to read, markdown or html to file, json for machines."),
+    ] = Layout.TEXT,
+    file: FileOption = None,
+) -> None:
+    """Say in plain sentences what a policy means; as a page to print and file with --format html.
 
-    Example: synthema policy explain research.yaml
+    Example: synthema policy explain research.yaml --format html -o research.html
     """
-    from synthema.policy.explain import explain_policy
+    from synthema.policy import plain
+    from synthema.policy.outline import policy_outline
 
-    policy, vocabulary = _read(file)
-    answer(
-        {"policy": policy.id, "sentences": list(explain_policy(policy, vocabulary))},
-        output,
-        lambda value: say(*value["sentences"]),
-    )
+    read, vocabulary = _read(policy)
+    outline = policy_outline(read, vocabulary)
+    sentences = list(plain.lines(outline))
+    made = {"policy": read.id, "sentences": sentences}
+    if layout is Layout.JSON:
+        text = json.dumps(made, ensure_ascii=False, indent=2) + "\n"
+    elif layout is Layout.TEXT:
+        text = "".join(f"{line}\n" for line in sentences)
+    else:
+        text = plain.markdown(outline) if layout is Layout.MARKDOWN else plain.page(outline)
+    if file is not None:
+        write_new(file, text.encode())
+        made = {"policy": read.id, "file": str(file)}
+    told = Format.JSON if layout is Layout.JSON else Format.TEXT
+    answer(made, told, lambda _: _written(file, text))
 
 
-@app.command("test")
-def run_test(
-    cases: Annotated[
-        Path | None,
-        typer.Argument(help="A file of cases, or a folder of them; the bundled cases if left out.", show_default=False),
+@app.command("export")
+def export(
+    policy: PolicyArgument,
+    to: Annotated[Rdf, typer.Option("--to", help="Form of ODRL 2.2 to write.")] = Rdf.TURTLE,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help="Address of the connector, for short names.", metavar="URL", show_default=False),
     ] = None,
-    policy: Annotated[
-        list[Path] | None,
-        typer.Option("--policy", help="A policy that the cases are about; repeatable.", metavar="FILE.yaml"),
-    ] = None,
+    file: FileOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Decide written-down cases and compare with the decisions they must get; exits 1 when one differs.
+    """Write a policy as ODRL 2.2 in the Synthema profile, for other systems.
 
-    Example: synthema policy test cases/research.yaml --policy research.yaml
+    Example: synthema policy export research.yaml --to jsonld -o research.jsonld
     """
-    from synthema.policy.cases import case_record
+    from synthema.policy.odrl import policy_digest, to_odrl
+    from synthema.policy.rdf import to_nquads, to_turtle
+
+    read, _ = _read(policy, base)
+    if to is Rdf.TURTLE:
+        text = to_turtle(read)
+    elif to is Rdf.NQUADS:
+        text = to_nquads(read).decode()
+    else:
+        text = json.dumps(to_odrl(read), ensure_ascii=False, indent=2) + "\n"
+    if file is not None:
+        write_new(file, text.encode())
+    made = {
+        "policy": read.id,
+        "digest": policy_digest(read),
+        "to": str(to),
+        "text": text,
+        "file": str(file) if file else None,
+    }
+    answer(made, output, lambda _: _written(file, text))
+
+
+@app.command("schema")
+def schema(file: FileOption = None) -> None:
+    """Print the JSON Schema of the form, with which editors complete and check a policy while you type.
+
+    Example: synthema policy schema -o policy.schema.json
+    """
+    from synthema.policy.schema import schema_text
+    from synthema.vocabulary import load_vocabulary
+
+    text = schema_text(load_vocabulary())
+    if file is None:
+        sys.stdout.write(text)
+        return
+    write_new(file, text.encode())
+    say(f"{file} is written. First line of a policy: # yaml-language-server: $schema={file.name}")
+
+
+def _read(file: Path, base: str | None = None) -> tuple[Policy, Vocabulary]:
+    from synthema.policy.authoring import DEFAULT_BASE, parse_policy
     from synthema.vocabulary import load_vocabulary
 
     vocabulary = load_vocabulary()
-    given = [_read(path)[0] for path in policy or []]
-    results = [r for file in _case_files(cases, vocabulary) for r in _run(file, given, vocabulary)]
-    passed = sum(result.passed for result in results)
-
-    def show(_value: dict[str, Any]) -> None:
-        say(*(f"{'ok' if result.passed else 'FAILED'}  {result.sentence}" for result in results))
-        say(f"{passed} of {len(results)} cases get the decision they must get.")
-
-    answer({"passed": passed, "cases": [case_record(result) for result in results]}, output, show)
-    if passed < len(results):
-        raise typer.Exit(1)
-
-
-def _case_files(path: Path | None, vocabulary: Vocabulary) -> tuple[CaseFile, ...]:
-    from synthema.policy.cases import load_case_files, read_cases
-
-    if path is not None and not path.is_dir():
-        return (read_cases(read_text(path), vocabulary, file=str(path)),)
-    found = load_case_files(vocabulary, path)
-    if not found:
-        raise InputError("there are no cases here", where=str(path or "policies/cases"), fix="give a file of cases")
-    return found
-
-
-def _run(file: CaseFile, given: list[Policy], vocabulary: Vocabulary) -> tuple[CaseResult, ...]:
-    """The results of a file's cases under the policy they are about and those beside it."""
-    from synthema.policy.cases import run_cases
-    from synthema.policy.law import union_law
-    from synthema.policy.model import Layer
-
-    policies = {each.id: each for each in (*file.beside, *(p for p in given if p.id == file.policy))}
-    if file.policy not in policies:
-        raise InputError(f"these cases are about {file.policy}, which is not given", fix="add --policy with its file")
-    if not any(each.layer is Layer.UNION for each in policies.values()):
-        law = union_law(vocabulary)  # counts at every connector, so also here
-        policies[law.id] = law
-    return run_cases(file.cases, policies.values(), vocabulary, standing=file.standing)
-
-
-def _read(file: Path) -> tuple[Policy, Vocabulary]:
-    from synthema.policy.authoring import parse_policy
-    from synthema.vocabulary import load_vocabulary
-
-    vocabulary = load_vocabulary()
-    return parse_policy(read_text(file), vocabulary, file=str(file)), vocabulary
+    return parse_policy(read_text(file), vocabulary, file=str(file), base=base or DEFAULT_BASE), vocabulary

@@ -52,6 +52,8 @@ def draft(
         say(*value["sentences"], "")
         say(*(f"{f['severity']}: {f['sentence']}\n  Acknowledge as: {f['key']}" for f in value["findings"]))
         say(*(case["sentence"] for case in value["cases"]))
+        if value["changes"]:
+            say("Against the version in force:", *(f"  {sentence}" for sentence in value["changes"]))
         say(f"Kept as a draft: {value['policy']}, version {value['version']}", f"Digest: {value['digest']}")
         blocked = "It cannot be signed before what is named above is mended or acknowledged."
         say(blocked if value["obstacles"] else "Next, two people, one of them a DPO: synthema policy sign")

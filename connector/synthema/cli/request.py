@@ -119,6 +119,9 @@ def _show_run(run: dict[str, Any]) -> None:
     say(*(reason["explanation"] for reason in decision.get("reasons", [])))
     changes = [f"  {change['sentence']}" for change in decision.get("changes", [])]
     say(*(["What would permit it:", *changes] if changes else []))
+    for act in run.get("acts", []):
+        say("", f"Of its output: {act['effect']} to {act['action'].rpartition('#')[2]}, decision {act['id']}.")
+        say(*act["sentences"])
     say(*(f"  {file['state']}: {file['name']}  {file['digest']}" for file in run["artefacts"]))
 
 

@@ -6,9 +6,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, Connection, Integer, String, Table, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    insert,
+    or_,
+    select,
+)
 
-from synthema.consent.model import ConsentItem, ConsentRecord, ConsentState, OptOut, OptOutState
+from synthema.consent.model import (
+    VALID_STATES,
+    ConsentItem,
+    ConsentRecord,
+    ConsentState,
+    OptOut,
+    OptOutState,
+    Representative,
+    WithdrawalLevel,
+)
+from synthema.consent.notice import ConsentNotice
 from synthema.storage import CanonicalJson, UtcDateTime, metadata
 
 consent_records = Table(
@@ -16,16 +39,25 @@ consent_records = Table(
     metadata,
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
-    Column("dataset_id", String, nullable=False, index=True),
-    Column("patient_token", String, nullable=False, index=True),
-    Column("legal_basis", String, nullable=False),
+    Column("dataset_id", String, nullable=False),
+    Column("patient_token", String, nullable=False),
+    Column("legal_basis", String),
     Column("state", String, nullable=False),
     Column("effective_at", UtcDateTime, nullable=False),
     Column("items", CanonicalJson, nullable=False),
     Column("valid_from", UtcDateTime),
     Column("valid_to", UtcDateTime),
     Column("notice_version", String),
+    Column("purposes", CanonicalJson, nullable=False, server_default="[]"),
+    Column("representative", String),
+    Column("representative_until", UtcDateTime),
+    Column("level", String),
+    Column("no_new_data_since", UtcDateTime),
+    Column("source", String),
+    Column("source_version", String),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Index("ix_consent_records_person", "dataset_id", "patient_token", "sequence"),
+    Index("ix_consent_records_source", "dataset_id", "source"),
 )
 
 consent_opt_outs = Table(
@@ -33,10 +65,11 @@ consent_opt_outs = Table(
     metadata,
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
-    Column("patient_token", String, nullable=False, index=True),
+    Column("patient_token", String, nullable=False),
     Column("state", String, nullable=False),
     Column("effective_at", UtcDateTime, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Index("ix_consent_opt_outs_person", "patient_token", "sequence"),
 )
 
 consent_cohorts = Table(
@@ -66,6 +99,28 @@ consent_refreshes = Table(
 )
 
 
+consent_notices = Table(
+    "consent_notices",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("dataset_id", String, nullable=False, index=True),
+    Column("version", String, nullable=False),
+    Column("content", CanonicalJson, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+    UniqueConstraint("dataset_id", "version"),
+)
+
+consent_matchings = Table(
+    "consent_matchings",
+    metadata,
+    Column("version_id", String, primary_key=True),
+    Column("dataset_id", String, nullable=False, index=True),
+    Column("closed_at", UtcDateTime, nullable=False),
+    Column("list_version", Integer, nullable=False),
+    Column("opted_out", Integer, nullable=False),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ListVersion:
     """One version of the exclusion list; its digest chains all versions before it."""
@@ -75,22 +130,85 @@ class ListVersion:
     changed_at: datetime | None
 
 
-def consents_at(connection: Connection, dataset_id: str, at: datetime) -> dict[str, ConsentRecord]:
-    """Each person's consent for a dataset as it stood at a time, by token."""
+def consents_at(
+    connection: Connection, dataset_id: str, at: datetime, tokens: Iterable[str] | None = None
+) -> dict[str, ConsentRecord]:
+    """Each person's consent for a dataset as it stood at a time, by token; of some people only, where named."""
     table = consent_records
     latest = (
         select(func.max(table.c.sequence))
         .where(table.c.dataset_id == dataset_id, table.c.effective_at <= at)
         .group_by(table.c.patient_token)
     )
+    if tokens is not None:
+        latest = latest.where(table.c.patient_token.in_(list(tokens)))
     rows = connection.execute(select(table).where(table.c.sequence.in_(latest))).mappings()
     return {row["patient_token"]: _consent(dict(row)) for row in rows}
 
 
-def opt_outs_at(connection: Connection, at: datetime) -> dict[str, OptOut]:
-    """Each person's opt-out as it stood at a time, by token."""
+def history(connection: Connection, dataset_id: str, token: str) -> list[tuple[ConsentRecord, datetime]]:
+    """Every version of one person's consent for a dataset with the time it was recorded, oldest first."""
+    table = consent_records
+    query = (
+        select(table).where(table.c.dataset_id == dataset_id, table.c.patient_token == token).order_by(table.c.sequence)
+    )
+    return [(_consent(dict(row)), row["recorded_at"]) for row in connection.execute(query).mappings()]
+
+
+def run_out(connection: Connection, at: datetime) -> list[ConsentRecord]:
+    """The consents in a valid state whose end, or whose representative's word, has run out by the clock."""
+    table = consent_records
+    latest = (
+        select(func.max(table.c.sequence))
+        .where(table.c.effective_at <= at)
+        .group_by(table.c.dataset_id, table.c.patient_token)
+    )
+    query = select(table).where(
+        table.c.sequence.in_(latest),
+        table.c.state.in_(sorted(VALID_STATES)),
+        or_(table.c.valid_to <= at, table.c.representative_until <= at),
+    )
+    return [_consent(dict(row)) for row in connection.execute(query.order_by(table.c.sequence)).mappings()]
+
+
+def state_counts(connection: Connection, dataset_id: str, at: datetime) -> dict[str, int]:
+    """How many people of a dataset are in each consent state."""
+    table = consent_records
+    latest = (
+        select(func.max(table.c.sequence))
+        .where(table.c.dataset_id == dataset_id, table.c.effective_at <= at)
+        .group_by(table.c.patient_token)
+    )
+    query = select(table.c.state, func.count()).where(table.c.sequence.in_(latest)).group_by(table.c.state)
+    return {row[0]: int(row[1]) for row in connection.execute(query.order_by(table.c.state))}
+
+
+def opt_out_counts(connection: Connection, at: datetime) -> dict[str, int]:
+    """How many people of the site are in each state of opting out."""
     table = consent_opt_outs
     latest = select(func.max(table.c.sequence)).where(table.c.effective_at <= at).group_by(table.c.patient_token)
+    query = select(table.c.state, func.count()).where(table.c.sequence.in_(latest)).group_by(table.c.state)
+    return {row[0]: int(row[1]) for row in connection.execute(query.order_by(table.c.state))}
+
+
+def imported(connection: Connection, dataset_id: str) -> dict[str, list[ConsentRecord]]:
+    """What was read from records elsewhere, by the token of the source record, oldest first."""
+    table = consent_records
+    query = (
+        select(table).where(table.c.dataset_id == dataset_id, table.c.source.is_not(None)).order_by(table.c.sequence)
+    )
+    found: dict[str, list[ConsentRecord]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["source"], []).append(_consent(dict(row)))
+    return found
+
+
+def opt_outs_at(connection: Connection, at: datetime, tokens: Iterable[str] | None = None) -> dict[str, OptOut]:
+    """Each person's opt-out as it stood at a time, by token; of some people only, where named."""
+    table = consent_opt_outs
+    latest = select(func.max(table.c.sequence)).where(table.c.effective_at <= at).group_by(table.c.patient_token)
+    if tokens is not None:
+        latest = latest.where(table.c.patient_token.in_(list(tokens)))
     rows = connection.execute(select(table).where(table.c.sequence.in_(latest))).mappings()
     return {
         row["patient_token"]: OptOut(row["id"], row["patient_token"], OptOutState(row["state"]), row["effective_at"])
@@ -98,26 +216,37 @@ def opt_outs_at(connection: Connection, at: datetime) -> dict[str, OptOut]:
     }
 
 
+# writing ---------------------------------------------------------------------------------------
+
+
 def insert_consents(connection: Connection, records: Iterable[ConsentRecord], at: datetime) -> None:
     """Append records."""
-    rows = [
-        {
-            "id": record.id,
-            "dataset_id": record.dataset_id,
-            "patient_token": record.patient_token,
-            "legal_basis": record.legal_basis,
-            "state": record.state,
-            "effective_at": record.effective_at,
-            "items": sorted(record.items),
-            "valid_from": record.valid_from,
-            "valid_to": record.valid_to,
-            "notice_version": record.notice_version,
-            "recorded_at": at,
-        }
-        for record in records
-    ]
+    rows = [_row(record) | {"recorded_at": at} for record in records]
     if rows:
         connection.execute(insert(consent_records), rows)
+
+
+def _row(record: ConsentRecord) -> dict[str, object]:
+    whose = record.representative
+    return {
+        "id": record.id,
+        "dataset_id": record.dataset_id,
+        "patient_token": record.patient_token,
+        "legal_basis": record.legal_basis,
+        "state": record.state,
+        "effective_at": record.effective_at,
+        "items": sorted(record.items),
+        "valid_from": record.valid_from,
+        "valid_to": record.valid_to,
+        "notice_version": record.notice_version,
+        "purposes": sorted(record.purposes),
+        "representative": None if whose is None else whose.kind,
+        "representative_until": None if whose is None else whose.ends_at,
+        "level": record.level,
+        "no_new_data_since": record.no_new_data_since,
+        "source": record.source,
+        "source_version": record.source_version,
+    }
 
 
 def insert_opt_outs(connection: Connection, records: Iterable[OptOut], at: datetime) -> None:
@@ -141,6 +270,14 @@ def cohort(connection: Connection, version_id: str) -> dict[str, str]:
     table = consent_cohorts
     rows = connection.execute(select(table).where(table.c.version_id == version_id))
     return {row.consent_token: row.opt_out_token for row in rows}
+
+
+def versions_with(connection: Connection, tokens: Iterable[str]) -> tuple[str, ...]:
+    """The dataset versions whose cohort holds a person with one of these tokens."""
+    table = consent_cohorts
+    known = list(tokens)
+    held = table.c.consent_token.in_(known) | table.c.opt_out_token.in_(known)
+    return tuple(connection.scalars(select(table.c.version_id).where(held).distinct().order_by(table.c.version_id)))
 
 
 def insert_cohort(connection: Connection, version_id: str, tokens: dict[str, str]) -> None:
@@ -183,13 +320,63 @@ def refreshed_at(connection: Connection, dataset_id: str, at: datetime) -> datet
     return connection.execute(query).scalar_one_or_none()
 
 
+def notice(connection: Connection, dataset_id: str, version: str) -> tuple[str, ConsentNotice] | None:
+    """Identifier and content of a version of a dataset's consent notice, if it is kept."""
+    table = consent_notices
+    query = select(table.c.id, table.c.content).where(table.c.dataset_id == dataset_id, table.c.version == version)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.id, ConsentNotice.model_validate(row.content))
+
+
+def insert_notice(connection: Connection, identifier: str, content: ConsentNotice, at: datetime) -> None:
+    """Append a version of a consent notice."""
+    connection.execute(
+        insert(consent_notices).values(
+            id=identifier,
+            dataset_id=content.dataset,
+            version=content.version,
+            content=content.model_dump(mode="json"),
+            recorded_at=at,
+        )
+    )
+
+
+def matching_closed_at(connection: Connection, version_id: str | None) -> datetime | None:
+    """When the people of a dataset version could be matched with opt-outs for the last time; None while they can."""
+    if version_id is None:
+        return None
+    table = consent_matchings
+    return connection.execute(select(table.c.closed_at).where(table.c.version_id == version_id)).scalar_one_or_none()
+
+
+def insert_matching(
+    connection: Connection, version_id: str, dataset_id: str, at: datetime, list_version: int, opted_out: int
+) -> None:
+    """Note that the people of a dataset version can no longer be matched with opt-outs."""
+    connection.execute(
+        insert(consent_matchings).values(
+            version_id=version_id, dataset_id=dataset_id, closed_at=at, list_version=list_version, opted_out=opted_out
+        )
+    )
+
+
 def _consent(row: dict[str, object]) -> ConsentRecord:
-    values = {key: value for key, value in row.items() if key not in ("sequence", "recorded_at", "items", "state")}
-    items: object = row["items"]
+    apart = ("sequence", "recorded_at", "items", "purposes", "state", "level", "representative", "representative_until")
+    values = {key: value for key, value in row.items() if key not in apart}
+    kind, until = row["representative"], row["representative_until"]
     return ConsentRecord(
         **values,  # type: ignore[arg-type]
         state=ConsentState(str(row["state"])),
-        items=frozenset(ConsentItem(item) for item in items if isinstance(item, str))
-        if isinstance(items, list)
-        else frozenset(),
+        items=frozenset(ConsentItem(item) for item in _texts(row["items"])),
+        purposes=frozenset(_texts(row["purposes"])),
+        level=None if row["level"] is None else WithdrawalLevel(str(row["level"])),
+        representative=(
+            Representative("parent" if kind == "parent" else "guardian", until.date())
+            if isinstance(until, datetime)
+            else None
+        ),
     )
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from synthema.canonical import digest
 from synthema.errors import InputError
@@ -77,10 +77,19 @@ class Variable(Closed):
         return self
 
 
+class Share(Closed):
+    """A multiple of another variable that is added to the left side of a rule, e.g. a time in months as years."""
+
+    variable: str
+    factor: float = Field(default=1.0, allow_inf_nan=False)
+
+
 class Rule(Closed):
     """A clinical rule that must hold between two variables, or a variable and a value, where both are known.
 
-    ``when`` limits the rule to rows in which a category variable has a value.
+    ``when`` limits the rule to rows in which a category variable has a value. ``plus`` adds a multiple of
+    another number to the left side: an age plus a time, or a haemoglobin less what a transfusion brings.
+    ``source`` says what the rule rests on, and whether a clinician has yet to confirm it.
     """
 
     id: str
@@ -89,6 +98,25 @@ class Rule(Closed):
     comparison: Comparison
     right: str | float = Field(description="a variable's name, or a number")
     when: dict[str, str] = Field(default_factory=dict)
+    plus: Share | None = None
+    source: str = ""
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """The variables whose values are compared."""
+        right = {self.right} if isinstance(self.right, str) else set()
+        return frozenset({self.left} | right | ({self.plus.variable} if self.plus else set()))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """All variables the rule reads."""
+        return self.compared | frozenset(self.when)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A rule that says neither ``plus`` nor ``source`` keeps the digest it had before the two existed."""
+        written: dict[str, Any] = handler(self)
+        return {name: value for name, value in written.items() if value or name not in ("plus", "source")}
 
 
 class SurvivalOutcome(Closed):
@@ -120,7 +148,7 @@ class Codebook(Closed):
             raise ValueError("a variable is named twice")
         used = [name for outcome in self.outcomes for name in (outcome.time, outcome.event)]
         for rule in self.rules:
-            used += [rule.left, *rule.when] + ([rule.right] if isinstance(rule.right, str) else [])
+            used += rule.variables
         unknown = sorted(set(used) - set(names))
         if unknown:
             raise ValueError(f"unknown variables in outcomes or rules: {', '.join(unknown)}")
@@ -151,13 +179,9 @@ class Codebook(Closed):
                 **self.model_dump(exclude={"variables", "outcomes", "rules"}),
                 "variables": tuple(v for v in self.variables if v.name in names),
                 "outcomes": tuple(o for o in self.outcomes if o.time in names and o.event in names),
-                "rules": tuple(r for r in self.rules if _rule_variables(r) <= set(names)),
+                "rules": tuple(r for r in self.rules if r.variables <= set(names)),
             }
         )
-
-
-def _rule_variables(rule: Rule) -> set[str]:
-    return {rule.left, *rule.when} | ({rule.right} if isinstance(rule.right, str) else set())
 
 
 def load_codebook(path: Path) -> Codebook:

@@ -46,6 +46,9 @@ class DatasetMetadata(Closed):
     publicly_funded: bool = Field(default=True, description="makes the quality label mandatory (EHDS Art. 78(2))")
     update_frequency: str | None = Field(default=None, description="in words, e.g. yearly")
     bias_examination: str | None = Field(default=None, description="what is known of who is missing")
+    ethics_approval: str | None = Field(
+        default=None, min_length=1, description="reference of an ethics committee's approval; none means not approved"
+    )
     simulated: bool = Field(default=False, description="true for records of nobody; always said so")
 
     @field_validator("categories")

@@ -19,10 +19,17 @@ COMPARISONS: dict[str, Callable[[pl.Series, pl.Series], pl.Series]] = {
 }
 
 
+def limit(table: pl.DataFrame, rule: Rule) -> pl.Series:
+    """What the left variable of a rule is compared with, one value for each row: the right side less ``plus``."""
+    right = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)
+    if rule.plus is None:
+        return right
+    return right.cast(pl.Float64) - table[rule.plus.variable].cast(pl.Float64) * rule.plus.factor
+
+
 def broken(table: pl.DataFrame, rule: Rule) -> pl.Series:
     """Which rows break a rule; a row in which a value is not known breaks none. Boolean, one for each row."""
-    left = table[rule.left]
-    right = table[rule.right] if isinstance(rule.right, str) else pl.Series([float(rule.right)] * table.height)
+    left, right = table[rule.left], limit(table, rule)
     if pl.String in (left.dtype, right.dtype):
         left, right = left.cast(pl.String), right.cast(pl.String)
     flags = ~COMPARISONS[rule.comparison](left, right).fill_null(value=True)

@@ -50,22 +50,31 @@ def seal(table: pl.DataFrame, secret: bytes, digest: str) -> bytes:
     """The table as ciphertext; ``digest`` is bound to it, so that files cannot be exchanged."""
     stream = io.BytesIO()
     table.write_parquet(stream, compression="zstd", statistics=False)
-    nonce = os.urandom(_NONCE_BYTES)
-    return MAGIC + nonce + AESGCM(secret).encrypt(nonce, stream.getvalue(), digest.encode())
+    return seal_bytes(stream.getvalue(), secret, digest)
 
 
 def unseal(data: bytes, secret: bytes, digest: str) -> pl.DataFrame:
     """The table of a sealed file; raises :class:`IntegrityError` when file, key or digest do not belong together."""
+    return pl.read_parquet(io.BytesIO(unsealed_bytes(data, secret, digest)))
+
+
+def seal_bytes(plain: bytes, secret: bytes, name: str) -> bytes:
+    """Bytes as ciphertext; ``name`` is bound to it, so that one sealed thing cannot stand in for another."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return MAGIC + nonce + AESGCM(secret).encrypt(nonce, plain, name.encode())
+
+
+def unsealed_bytes(data: bytes, secret: bytes, name: str) -> bytes:
+    """What was sealed under this name; raises :class:`IntegrityError` when data, key or name do not belong together."""
     start = len(MAGIC) + _NONCE_BYTES
     if data[: len(MAGIC)] != MAGIC or len(data) <= start:
-        raise IntegrityError("this is not a sealed table", fix="restore the file from a backup")
+        raise IntegrityError("this was not sealed here", fix="restore it from a backup")
     try:
-        plain = AESGCM(secret).decrypt(data[len(MAGIC) : start], data[start:], digest.encode())
+        return AESGCM(secret).decrypt(data[len(MAGIC) : start], data[start:], name.encode())
     except InvalidTag as error:
         raise IntegrityError(
-            "the sealed table was changed, exchanged, or sealed with another key", fix="restore it from a backup"
+            "what was sealed was changed, exchanged, or sealed with another key", fix="restore it from a backup"
         ) from error
-    return pl.read_parquet(io.BytesIO(plain))
 
 
 def write_durably(path: Path, data: bytes) -> None:

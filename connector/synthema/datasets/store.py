@@ -175,9 +175,14 @@ class DatasetStore:
             return [_version(dict(row)) for row in connection.execute(query).mappings()]
 
     def facts(self, version: DatasetVersion) -> dict[str, Fact]:
-        """``syn:dataCategory``, ``syn:disease`` and ``syn:legalBasis``, with the version as evidence."""
+        """``syn:dataCategory``, ``syn:disease``, ``syn:legalBasis`` and ``syn:ethicsApproval``, shown by the version.
+
+        Where no approval is on record there is no fact about it, and what is missing denies.
+        """
         evidence = self.iri(version)
+        approved = version.metadata.ethics_approval is not None
         return {
+            **({SYNTHEMA + "ethicsApproval": Fact(value=True, evidence=evidence)} if approved else {}),
             SYNTHEMA + "dataCategory": Fact(version.metadata.category_iris, evidence),
             SYNTHEMA + "disease": Fact(version.codebook.disease, evidence),
             SYNTHEMA + "legalBasis": Fact(version.legal_basis, evidence),

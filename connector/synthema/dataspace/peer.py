@@ -7,6 +7,9 @@ What protects a call:
    cannot point elsewhere between check and use;
 3. redirects are not followed, answers are capped in size and time, JSON is read strictly;
 4. each request carries a fresh token that only this peer can use (audience) and only once.
+
+A message also carries the head of our log, and comes back with the peer's
+cosignature (:class:`synthema.provenance.Heads`).
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from synthema.errors import InputError, PeerError
 from synthema.identity import tokens
 from synthema.identity.did import MAX_DOCUMENT_BYTES
 from synthema.identity.keys import Signer
+from synthema.provenance import ANSWER_HEADER, HEAD_HEADER, Heads
 
 TRANSFER_HEADER = "Synthema-Transfer"
 KEY_HEADER = "Idempotency-Key"
@@ -49,7 +53,8 @@ class PeerClient:
     not answer, or answers with more or other than the protocol allows.
     """
 
-    def __init__(self, settings: Settings, signer: Signer, clock: Clock) -> None:
+    def __init__(self, settings: Settings, signer: Signer, clock: Clock, heads: Heads | None = None) -> None:
+        self._heads = heads
         self._did = settings.did
         self._allows_plain_http = settings.mode == "demo"
         self._peers = {peer.did: peer for peer in settings.peers}
@@ -88,6 +93,11 @@ class PeerClient:
         """
         answer = self._post(did, path, json, key, max_bytes)
         return answer.status, answer.json()
+
+    def post_text(self, did: str, path: str, text: bytes) -> tuple[int, str]:
+        """Send a plain text; returns the status and the text of the answer."""
+        answer = self._send("POST", did, path, body=text, headers={"Content-Type": "text/plain; charset=utf-8"})
+        return answer.status, answer.body.decode(errors="replace")
 
     def post_page(self, did: str, path: str, json: Any) -> tuple[Any, str | None]:
         """Like :meth:`post` for a paged answer: the JSON value and the path of the next page."""
@@ -129,7 +139,13 @@ class PeerClient:
 
     def _post(self, did: str, path: str, json: Any, key: str | None, max_bytes: int) -> _Answer:
         headers = {"Content-Type": "application/json"} | ({KEY_HEADER: key} if key else {})
-        return self._send("POST", did, path, body=canonical_json(json), headers=headers, max_bytes=max_bytes)
+        shown = self._heads.show(did) if self._heads is not None else None
+        if shown is not None:
+            headers[HEAD_HEADER] = shown
+        answer = self._send("POST", did, path, body=canonical_json(json), headers=headers, max_bytes=max_bytes)
+        if self._heads is not None and shown is not None:
+            self._heads.answered(did, shown, answer.headers.get(ANSWER_HEADER.lower()))
+        return answer
 
     def _send(
         self,

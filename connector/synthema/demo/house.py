@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -140,6 +141,31 @@ def offer_policy(house: House, hub: str, today: datetime) -> str:
             "epsilon": CEILING,
             "parties": 3,
         },
+    )
+
+
+def release_policy(house: House, bounds: Mapping[str, float]) -> str:
+    """The hub's own policy (layer L2) on certifying and handing on; ``bounds`` are those of the impact assessment."""
+    return render(
+        "certified-synthetic-release",
+        {
+            "name": "certified-release",
+            "title": f"Release of certified synthetic data by {house.name}",
+            "version": "1",
+            "assigner": house.did,
+            "singling_out": bounds["singling-out-attack"],
+            "inference": bounds["inference-attack"],
+            "membership": bounds["membership-attack"],
+            "bounds_reason": "What the sites' data protection officers set for cohorts of their size",
+        },
+    )
+
+
+def released_data_policy(house: House) -> str:
+    """What may become of the synthetic data a hub has released (layer L3), from the template."""
+    return render(
+        "released-synthetic-data",
+        {"name": "released-data", "title": f"Synthetic data released by {house.name}", "version": "1"},
     )
 
 

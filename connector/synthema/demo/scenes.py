@@ -12,7 +12,18 @@ import numpy as np
 from synthema.clock import SystemClock
 from synthema.demo import pictures
 from synthema.demo.house import BUDGET as AGREEMENT_BUDGET
-from synthema.demo.house import DATASET, DELTA, House, dataset_policy, from_base64, metadata, offer_policy, site_policy
+from synthema.demo.house import (
+    DATASET,
+    DELTA,
+    House,
+    dataset_policy,
+    from_base64,
+    metadata,
+    offer_policy,
+    release_policy,
+    released_data_policy,
+    site_policy,
+)
 from synthema.demo.patients import HospitalData
 from synthema.demo.tale import Tale
 from synthema.errors import PeerError
@@ -26,8 +37,10 @@ FINAL = ("released", "refused", "stopped", "failed")
 # A small hospital's figures scatter widely; its officer sets bounds for that size (see the evaluation plugin's README).
 THRESHOLDS = {
     "membership-attack": 0.75,
+    "membership-attack-again": 0.75,
     "inference-attack": 0.35,
     "singling-out-attack": 0.25,
+    "singling-out-again": 0.25,
     "same-course": 0.12,
     "no-copies": 0.15,
 }
@@ -134,6 +147,8 @@ def policies_in_force(stage: Stage) -> None:
     )
     for house in [*stage.hospitals, stage.hub]:
         house.approve_plugins()
+    stage.hub.activate_policy(release_policy(stage.hub, THRESHOLDS), "certified-synthetic-release.yaml")
+    stage.hub.activate_policy(released_data_policy(stage.hub), "released-synthetic-data.yaml")
     for house in stage.hospitals:
         draft = house.activate_policy(site_policy(house), "research-synthetic-data.yaml")
         house.activate_policy(dataset_policy(house), "mgus-consent.yaml")
@@ -220,6 +235,7 @@ def released(stage: Stage, rows: int) -> dict[str, Any]:
     _show_one_decision(stage, items, answers)
     tale.claim("the study ends released, with a certificate", study["state"] == "released")
     if study["state"] == "released":
+        tale.claim("each hospital decided that the dataset may leave and be certified", _let_go(stage, study))
         rounds = stage.hub.call("study/rounds", {"study": study["id"]})
         items.append(pictures.rounds_table(rounds))
         _hub_saw_only_sums(stage, items, study, rounds)
@@ -229,6 +245,17 @@ def released(stage: Stage, rows: int) -> dict[str, Any]:
         items.append(pictures.budget_plot(budgets))
     tale.close_chapter()
     return study
+
+
+def _let_go(stage: Stage, study: Mapping[str, Any]) -> bool:
+    """Whether every hospital's policies permitted the release, as its own record of the evaluation says."""
+    for house in stage.hospitals:
+        runs = [run for run in house.call("request/list") if run["study"] == study["id"]]
+        acts = [act for run in runs for act in house.call("request/show", {"run": run["run"]})["acts"]]
+        permitted = [act["action"].rpartition("#")[2] for act in acts if act["effect"] == "permit"]
+        if sorted(permitted) != ["certify", "export", "export"]:  # the figures, then the candidate
+            return False
+    return True
 
 
 def _hub_saw_only_sums(stage: Stage, items: list[Any], study: Mapping[str, Any], rounds: list[dict[str, Any]]) -> None:
@@ -282,7 +309,7 @@ def certified(stage: Stage, study: Mapping[str, Any]) -> bytes:
     )
     for line in receipt["lines"]:
         tale.say(line)
-    tale.claim("the registry's ten checks hold and the dataset is taken in", receipt["accepted"])
+    tale.claim("every check of the registry holds and the dataset is taken in", receipt["accepted"])
     items.append(pictures.checks_of("The registry's checks", receipt["report"]))
     items.extend(certificate_items(result["document"]))
     tale.close_chapter()
@@ -304,7 +331,9 @@ def provenance(stage: Stage, study: Mapping[str, Any]) -> None:
     about = study["result"]["document"]["credentialSubject"]["id"]
     graph = stage.hub.call("lineage/ask", {"question": "graph", "about": about})
     items.append(graph_item("Where the synthetic dataset comes from", graph))
-    items.append(Code.json("One proof that an outsider can check offline", stage.hub.call("log/prove", {"entry": 0})))
+    items.append(
+        Code("One proof that an outsider can check offline", stage.hub.call("log/prove", {"entry": 0})["proof"])
+    )
     tale.close_chapter()
 
 

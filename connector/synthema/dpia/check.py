@@ -10,14 +10,21 @@ from typing import Any
 
 from synthema.canonical import digest
 from synthema.clock import duration, to_text
-from synthema.dpia.model import GOOD_OUTCOMES, SIGNS, Dpia, Gate, Phase
+from synthema.dpia.figures import EVALUATION_CONFIDENCE, FIGURES
+from synthema.dpia.model import Dpia, Gate, MetricDefinition
+from synthema.dpia.parts import GOOD_OUTCOMES, SIGNS, Phase, Population, Unit, spelled
+from synthema.dpia.terms import expand
 
 _NOISE = 1e-9  # ends of an interval are computed in floating point
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One measured figure: ``lower`` and ``upper`` bound its interval, ``source`` is the IRI it is recorded under."""
+    """One measured figure: ``lower`` and ``upper`` bound its interval, ``source`` is the IRI it is recorded under.
+
+    ``unit``, ``population``, ``kind`` (IRI of the kind of evidence) and the ``confidence`` of the
+    interval are what the figure itself claims; unsaid means unknown, and unknown never passes.
+    """
 
     metric: str
     value: float
@@ -26,6 +33,33 @@ class Evidence:
     source: str
     lower: float | None = None
     upper: float | None = None
+    unit: Unit | None = None
+    population: Population | None = None
+    kind: str | None = None
+    confidence: float | None = None
+
+
+def measured(
+    metric: str,
+    value: float,
+    n: int,
+    measured_at: datetime,
+    source: str,
+    *,
+    lower: float | None = None,
+    upper: float | None = None,
+) -> Evidence:
+    """A figure the connector measures by itself, with all that is known of it (:data:`FIGURES`).
+
+    A figure that is not known there says neither unit nor population, and so passes no gate.
+    """
+    known = FIGURES.get(metric)
+    if known is None:
+        return Evidence(metric, value, n, measured_at, source, lower, upper)
+    confidence = None if lower is None and upper is None else EVALUATION_CONFIDENCE
+    return Evidence(
+        metric, value, n, measured_at, source, lower, upper, known.unit, known.population, known.evidence, confidence
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +117,26 @@ class GateReport:
         return digest(self.as_dict())
 
 
-def check(dpia: Dpia, phase: Phase, evidence: Sequence[Evidence], at: datetime) -> GateReport:
+def check(
+    dpia: Dpia,
+    phase: Phase,
+    evidence: Sequence[Evidence],
+    at: datetime,
+    standing: Sequence[GateResult] = (),
+) -> GateReport:
     """Hold evidence against all gates of a phase, and the assessment itself against its outcome and review date.
 
-    Where several figures answer one gate (one for each hospital), each must pass.
+    Where several figures answer one gate (one for each hospital), each must pass. ``standing`` are
+    results about the assessment itself that are found elsewhere, such as a measure that is not in place.
     """
-    results = list(_standing(dpia, at))
+    results = [*_standing(dpia, at), *standing]
     missing: list[str] = []
     for gate in dpia.gates:
-        if gate.phase != phase:
-            continue
-        if not gate.confirmed_by_site:
-            results.append(_failure(gate, f"{gate.sentence()}, but the site has not confirmed this threshold."))
-            continue
-        figures = [item for item in evidence if item.metric == gate.metric]
-        if not figures:
-            missing.append(gate.metric)
-            results.append(_failure(gate, f"{gate.sentence()}, but it was not measured."))
-        results += [_judge(gate, figure, at) for figure in figures]
+        if gate.phase == phase:
+            found = judge_gate(dpia, gate, evidence, at)
+            results += found
+            if gate.confirmed_by_site and all(item.metric != gate.metric for item in evidence):
+                missing.append(gate.metric)
     return GateReport(
         phase=phase,
         at=at,
@@ -112,8 +148,18 @@ def check(dpia: Dpia, phase: Phase, evidence: Sequence[Evidence], at: datetime) 
     )
 
 
+def judge_gate(dpia: Dpia, gate: Gate, evidence: Sequence[Evidence], at: datetime) -> list[GateResult]:
+    """How every figure that answers a gate stands at it; one failure when none does."""
+    if not gate.confirmed_by_site:
+        return [_failure(gate, f"{gate.sentence()}, but the site has not confirmed this threshold.")]
+    figures = [item for item in evidence if item.metric == gate.metric]
+    if not figures:
+        return [_failure(gate, f"{gate.sentence()}, but it was not measured.")]
+    return [_judge(gate, dpia.metric(gate.metric), figure, at) for figure in figures]
+
+
 def _standing(dpia: Dpia, at: datetime) -> tuple[GateResult, ...]:
-    good = dpia.outcome in GOOD_OUTCOMES and dpia.opinion.favourable
+    good = dpia.standing_outcome in GOOD_OUTCOMES and dpia.opinion.favourable
     in_time = at.date() <= dpia.review_due
     opinion = "favourable" if dpia.opinion.favourable else "unfavourable"
     return (
@@ -121,7 +167,8 @@ def _standing(dpia: Dpia, at: datetime) -> tuple[GateResult, ...]:
             "outcome",
             "dpiaOutcome",
             good,
-            f"The assessment's outcome is {dpia.outcome}, and the data protection officer's opinion is {opinion}.",
+            f"The assessment's outcome is that {dpia.standing_outcome.words}, and the data protection officer's "
+            f"opinion is {opinion}" + ("." if good else " (GDPR Art. 35(2), 36(1))."),
         ),
         GateResult(
             "review",
@@ -133,9 +180,9 @@ def _standing(dpia: Dpia, at: datetime) -> tuple[GateResult, ...]:
     )
 
 
-def _judge(gate: Gate, figure: Evidence, at: datetime) -> GateResult:
+def _judge(gate: Gate, metric: MetricDefinition, figure: Evidence, at: datetime) -> GateResult:
     observed = {"value": figure.value, "upper": figure.upper, "lower": figure.lower}[gate.bound]
-    problem = _unusable(gate, figure, observed, at)
+    problem = _unusable(gate, metric, figure, observed, at)
     if problem is not None or observed is None:
         shown = observed if observed is not None and isfinite(observed) else None
         return GateResult(
@@ -162,18 +209,41 @@ def _judge(gate: Gate, figure: Evidence, at: datetime) -> GateResult:
     )
 
 
-def _unusable(gate: Gate, figure: Evidence, observed: float | None, at: datetime) -> str | None:
+def _unusable(
+    gate: Gate, metric: MetricDefinition, figure: Evidence, observed: float | None, at: datetime
+) -> str | None:
     """Why a figure says nothing at this gate, or None when it does."""
     ends = [end for end in (figure.value, figure.lower, figure.upper) if end is not None]
+    if not all(isfinite(end) for end in ends):
+        return "the evidence is not a finite number"
+    return _misunderstood(gate, metric, figure) or _too_weak(gate, figure, observed, at)
+
+
+def _misunderstood(gate: Gate, metric: MetricDefinition, figure: Evidence) -> str | None:
+    """Why a figure is not the one the gate asks for."""
+    sure, needed = figure.confidence or 0.0, metric.confidence or 0.0
+    reasons = {
+        f"the evidence is in {figure.unit or 'no unit'}, and the metric in {metric.unit}": figure.unit != metric.unit,
+        f"the evidence is about {figure.population or 'nobody that it names'}, and the metric about "
+        f"{metric.population}": figure.population != metric.population,
+        f"the evidence is of the kind {figure.kind or 'unknown'}, not {gate.evidence}": figure.kind is None
+        or expand(figure.kind) != expand(gate.evidence),
+        f"the interval is given with {sure:.0%} confidence, not {needed:.0%}": gate.bound != "value"
+        and not needed <= sure < 1,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def _too_weak(gate: Gate, figure: Evidence, observed: float | None, at: datetime) -> str | None:
+    """Why the right figure does not suffice: no interval, contradictory, too old, or on too few."""
     low = figure.value if figure.lower is None else figure.lower
     high = figure.value if figure.upper is None else figure.upper
     reasons = {
         f"the evidence gives no {gate.bound} end": observed is None,
-        "the evidence is not a finite number": not all(isfinite(end) for end in ends),
         "the evidence contradicts itself: the value lies outside its interval": low - _NOISE > figure.value
         or high + _NOISE < figure.value,
         "the evidence comes from the future": figure.measured_at > at,
-        f"the evidence is older than {gate.maximum_age}": at - figure.measured_at > duration(gate.maximum_age),
+        f"the evidence is older than {spelled(gate.maximum_age)}": at - figure.measured_at > duration(gate.maximum_age),
         f"the evidence rests on {figure.n} records, fewer than {gate.minimum_n}": figure.n < gate.minimum_n,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)

@@ -1,91 +1,43 @@
-"""Assessments as they are kept, and their activation by two people.
+"""Assessments as they are kept, their activation by two people, and whether they hold when something is decided.
 
 An assessment is proposed as a whole and named by its digest. Two different people
 sign that digest, one of them a data protection officer; the second signature
-activates it and supersedes the version before. Nothing signed can be edited.
+activates it and supersedes the version before. Nothing signed can be edited; what it
+rests on is examined anew for every decision (:mod:`synthema.dpia.conformance`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, time
-from enum import StrEnum
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, UniqueConstraint, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from synthema.canonical import canonical_json
 from synthema.clock import Clock
+from synthema.dpia import records
 from synthema.dpia.check import Evidence, GateReport, check
-from synthema.dpia.model import GOOD_OUTCOMES, Dpia, Phase
-from synthema.errors import ConflictError, DeniedError, NotFoundError
+from synthema.dpia.conformance import Conformance, PluginState, end_of, examine
+from synthema.dpia.model import Dpia, pin_plugins
+from synthema.dpia.parts import GOOD_OUTCOMES, Phase
+from synthema.dpia.records import Declaration, Declared, declaration_bytes
+from synthema.dpia.versions import (
+    DpiaState,
+    DpiaVersion,
+    circumstances,
+    dpia_signatures,
+    dpia_versions,
+    find,
+    has_officer,
+    move,
+)
+from synthema.errors import ConflictError, DeniedError, InputError
 from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, SignatureCheck
 from synthema.ids import new_id
 from synthema.policy.model import Fact
 from synthema.provenance import Activity, Agent, Entity, ProvenanceLog
 from synthema.provenance.model import SYNTHEMA
-from synthema.storage import CanonicalJson, Database, UtcDateTime, metadata
-
-dpia_versions = Table(
-    "dpia_versions",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("dpia_id", String, nullable=False, index=True),
-    Column("digest", String, nullable=False, unique=True),
-    Column("document", CanonicalJson, nullable=False),
-    Column("state", String, nullable=False, index=True),
-    Column("proposed_at", UtcDateTime, nullable=False),
-    Column("activated_at", UtcDateTime),
-    Column("ended_at", UtcDateTime),
-)
-
-dpia_signatures = Table(
-    "dpia_signatures",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("version_id", String, ForeignKey("dpia_versions.id"), nullable=False, index=True),
-    Column("person_id", String, nullable=False),
-    Column("roles", CanonicalJson, nullable=False),
-    Column("signature", String, nullable=False),
-    Column("signed_at", UtcDateTime, nullable=False),
-    UniqueConstraint("version_id", "person_id"),
-)
-
-
-class DpiaState(StrEnum):
-    """Where a version of an assessment stands. Only :data:`TRANSITIONS` says how it may move."""
-
-    PROPOSED = "proposed"
-    ACTIVE = "active"
-    SUPERSEDED = "superseded"
-    WITHDRAWN = "withdrawn"
-
-
-TRANSITIONS: dict[tuple[DpiaState, str], DpiaState] = {
-    (DpiaState.PROPOSED, "activate"): DpiaState.ACTIVE,
-    (DpiaState.PROPOSED, "withdraw"): DpiaState.WITHDRAWN,
-    (DpiaState.ACTIVE, "supersede"): DpiaState.SUPERSEDED,
-    (DpiaState.ACTIVE, "withdraw"): DpiaState.WITHDRAWN,
-}
-"""The whole life of a version; what is not listed cannot happen."""
-
-
-@dataclass(frozen=True, slots=True)
-class DpiaVersion:
-    """One version of an assessment with who signed it."""
-
-    id: str
-    dpia: Dpia
-    state: DpiaState
-    signed_by: tuple[str, ...]
-    proposed_at: datetime
-    activated_at: datetime | None = None
-    ended_at: datetime | None = None
-
-    @property
-    def digest(self) -> str:
-        return self.dpia.digest
+from synthema.storage import Database
 
 
 def signing_bytes(digest: str) -> bytes:
@@ -93,36 +45,57 @@ def signing_bytes(digest: str) -> bytes:
     return canonical_json({"statement": "I approve this data protection impact assessment.", "digest": digest})
 
 
-class DpiaStore:
-    """The assessments of one connector."""
+def _no_plugin(name: str) -> PluginState:
+    """Where nobody can say how a plugin stands, it is not there."""
+    return PluginState(f"'{name}' is not known")
 
-    def __init__(self, database: Database, log: ProvenanceLog, clock: Clock, people: SignatureCheck) -> None:
+
+class DpiaStore:
+    """The assessments of one connector. ``plugin_state`` says how a plugin stands now; without it none counts."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: ProvenanceLog,
+        clock: Clock,
+        people: SignatureCheck,
+        plugin_state: Callable[[str], PluginState] = _no_plugin,
+    ) -> None:
         self._database = database
         self._log = log
         self._clock = clock
         self._people = people
+        self._plugin_state = plugin_state
+
+    # life of a version -----------------------------------------------------------------
 
     def propose(self, dpia: Dpia, *, by: Agent | None = None) -> DpiaVersion:
-        """Keep an assessment for signature; the same document proposed again is the same version."""
+        """Keep an assessment for signature, with the digests of the plugins it was made for.
+
+        The same document proposed again is the same version.
+        """
+        states = {name: self._plugin_state(name) for name in dpia.plugins()}
+        pinned = pin_plugins(dpia, {name: state.digest for name, state in states.items() if state.digest})
 
         def work(connection: Connection) -> DpiaVersion:
             known = connection.execute(
-                select(dpia_versions.c.id).where(dpia_versions.c.digest == dpia.digest)
+                select(dpia_versions.c.id).where(dpia_versions.c.digest == pinned.digest)
             ).scalar_one_or_none()
             if known is not None:
-                return _find(connection, known)
-            version = DpiaVersion(new_id("dpia"), dpia, DpiaState.PROPOSED, (), self._clock.now())
+                return find(connection, known)
+            version = DpiaVersion(new_id("dpia"), pinned, DpiaState.PROPOSED, (), self._clock.now())
             connection.execute(
                 insert(dpia_versions).values(
                     id=version.id,
-                    dpia_id=dpia.id,
-                    digest=dpia.digest,
-                    document=dpia.model_dump(mode="json"),
+                    dpia_id=pinned.id,
+                    digest=pinned.digest,
+                    document=pinned.model_dump(mode="json"),
                     state=version.state,
                     proposed_at=version.proposed_at,
                 )
             )
-            self._record(connection, "DpiaProposal", f"Impact assessment proposed: {dpia.title}", version, by, new=True)
+            label = f"Impact assessment proposed: {pinned.title}"
+            self._record(connection, "DpiaProposal", label, version, by, new=True)
             return version
 
         return self._database.write(work)
@@ -141,12 +114,13 @@ class DpiaStore:
 
         def work(connection: Connection) -> DpiaVersion:
             now = self._clock.now()
-            kept = _find(connection, version_id)
+            kept = find(connection, version_id)
             if kept.state is not DpiaState.PROPOSED:
                 raise ConflictError(f"this assessment is {kept.state}", fix="propose a new version to change it")
             if person.id in kept.signed_by:
                 raise ConflictError("this person has signed already", fix="a second person must sign")
-            officers = OFFICER_ROLE in roles or _has_officer(connection, version_id)
+            self._require_standing(connection, kept)
+            officers = OFFICER_ROLE in roles or has_officer(connection, version_id)
             complete = len(kept.signed_by) + 1 >= REQUIRED_SIGNATURES
             if complete and not officers:
                 raise DeniedError(
@@ -166,8 +140,8 @@ class DpiaStore:
             signer = Agent(self._log.iri("person", person.id), "Person")
             if complete:
                 self._supersede(connection, kept.dpia.id, now)
-                _move(connection, kept, "activate", activated_at=now)
-            signed = _find(connection, version_id)
+                move(connection, kept, "activate", activated_at=now)
+            signed = find(connection, version_id)
             label = f"Impact assessment {'activated' if complete else 'signed'}: {kept.dpia.title}"
             self._record(connection, "DpiaActivation" if complete else "DpiaSignature", label, signed, signer)
             return signed
@@ -178,25 +152,56 @@ class DpiaStore:
         """Take an assessment out of force: from now on nothing that needs it runs."""
 
         def work(connection: Connection) -> DpiaVersion:
-            _move(connection, _find(connection, version_id), "withdraw", ended_at=self._clock.now())
-            version = _find(connection, version_id)
-            self._record(
-                connection, "DpiaWithdrawal", f"Impact assessment withdrawn: {version.dpia.title}", version, by
-            )
+            move(connection, find(connection, version_id), "withdraw", ended_at=self._clock.now())
+            version = find(connection, version_id)
+            label = f"Impact assessment withdrawn: {version.dpia.title}"
+            self._record(connection, "DpiaWithdrawal", label, version, by)
             return version
 
         return self._database.write(work)
 
+    def declare(
+        self, version_id: str, kind: Declaration, subject: str, text: str, person_id: str, signature: bytes
+    ) -> DpiaVersion:
+        """Keep what a person declares, signed over :func:`declaration_bytes`.
+
+        An item of the plan is ``done``, a trigger is ``raised`` or ``answered`` (by a data protection officer),
+        a ``signature withdrawn``, a release ``recalled``. Raises :class:`InputError` for a
+        subject that is not there, :class:`DeniedError` for a person who may not say so.
+        """
+        version = self.version(version_id)
+        person = self._people.verify(person_id, declaration_bytes(kind, version.digest, subject, text), signature)
+
+        def work(connection: Connection) -> DpiaVersion:
+            kept = find(connection, version_id)
+            if kept.state in (DpiaState.SUPERSEDED, DpiaState.WITHDRAWN):
+                raise ConflictError(f"this assessment is {kept.state}", fix="declare it of the version in force")
+            self._require_sayable(connection, kept, kind, subject, person.id, tuple(person.roles))
+            declared = Declared(version_id, kind, subject, text, person.id, self._clock.now())
+            records.add_declaration(connection, kept.dpia.id, declared, signature)
+            by = Agent(self._log.iri("person", person.id), "Person")
+            said = {"declaration": kind, "subject": subject, "reason": text}
+            self._record(connection, "DpiaDeclaration", f"Declared of the assessment: {kind}", kept, by, extra=said)
+            return kept
+
+        return self._database.write(work)
+
+    # reading ---------------------------------------------------------------------------
+
     def version(self, version_id: str) -> DpiaVersion:
         """One version; raises :class:`NotFoundError`."""
         with self._database.read() as connection:
-            return _find(connection, version_id)
+            return find(connection, version_id)
 
     def versions(self) -> list[DpiaVersion]:
         """All versions, newest first."""
         with self._database.read() as connection:
             query = select(dpia_versions.c.id).order_by(dpia_versions.c.proposed_at.desc(), dpia_versions.c.id.desc())
-            return [_find(connection, version_id) for version_id in connection.execute(query).scalars()]
+            return [find(connection, version_id) for version_id in connection.execute(query).scalars()]
+
+    def in_force(self, dpia_id: str) -> DpiaVersion | None:
+        """The active version of an assessment, if there is one."""
+        return next((version for version in self._in_force() if version.dpia.id == dpia_id), None)
 
     def active(self, dataset_id: str, action: str | None = None) -> DpiaVersion:
         """The assessment in force for a dataset (and an action on it); raises :class:`DeniedError` without one.
@@ -212,19 +217,110 @@ class DpiaStore:
             )
         return covering[-1]
 
-    def check(self, dataset_id: str, phase: Phase, evidence: Sequence[Evidence], at: datetime) -> GateReport:
-        """Hold evidence against the gates of the assessment in force; raises :class:`DeniedError` without one."""
-        return check(self.active(dataset_id).dpia, phase, evidence, at)
+    def figures(self, version: DpiaVersion) -> dict[str, Evidence]:
+        """The last figure of each metric that was measured under a version."""
+        with self._database.read() as connection:
+            return records.latest_evidence(connection, version.id)
 
-    def facts(self, version: DpiaVersion) -> dict[str, Fact]:
-        """``syn:dpiaOutcome`` and ``syn:dpiaReviewDue`` (the end of that day) of a version in force only."""
+    # whether it holds ------------------------------------------------------------------
+
+    def examine(self, version: DpiaVersion, at: datetime | None = None) -> Conformance:
+        """Look at everything a version rests on, now (or as of a moment)."""
+        states = {name: self._plugin_state(name) for name in version.dpia.plugins()}
+        with self._database.read() as connection:
+            found = circumstances(connection, version, states)
+        return examine(version.dpia, found, at or self._clock.now())
+
+    def require(self, dataset_id: str, action: str | None = None) -> DpiaVersion:
+        """The assessment in force, which holds now; raises :class:`DeniedError` saying what does not hold."""
+        version = self.active(dataset_id, action)
+        if stopping := self.examine(version).stops(action):
+            raise DeniedError(
+                "the impact assessment does not hold: " + " ".join(finding.sentence for finding in stopping),
+                fix="; ".join(dict.fromkeys(finding.fix for finding in stopping)),
+            )
+        return version
+
+    def why_not(self, dataset_id: str, action: str | None = None) -> tuple[str, ...]:
+        """What of the assessment stands in the way of an action, in sentences; none when it holds."""
+        try:
+            version = self.active(dataset_id, action)
+        except DeniedError as missing:
+            return (f"{missing.message[0].upper()}{missing.message[1:]}. To change it: {missing.fix}.",)
+        return self.examine(version).sentences(action)
+
+    def facts(self, version: DpiaVersion, action: str | None = None) -> dict[str, Fact]:
+        """``syn:dpiaOutcome`` and ``syn:dpiaReviewDue`` (the end of that day), as they hold now.
+
+        Of a version in force only. An outcome that cannot be relied on is left out, and so denies.
+        """
         if version.state is not DpiaState.ACTIVE:
             return {}
         evidence = self._log.iri("dpia", version.id)
-        return {
-            SYNTHEMA + "dpiaOutcome": Fact(version.dpia.outcome.iri, evidence),
-            SYNTHEMA + "dpiaReviewDue": Fact(datetime.combine(version.dpia.review_due, time.max, UTC), evidence),
-        }
+        facts = {SYNTHEMA + "dpiaReviewDue": Fact(end_of(version.dpia.review_due), evidence)}
+        outcome = self.examine(version).outcome(action)
+        if outcome is not None:
+            facts[SYNTHEMA + "dpiaOutcome"] = Fact(outcome.iri, evidence)
+        return facts
+
+    def check(
+        self, dataset_id: str, phase: Phase, evidence: Sequence[Evidence], at: datetime, action: str | None = None
+    ) -> GateReport:
+        """Hold evidence, and the assessment in force itself, against its gates; without one, :class:`DeniedError`."""
+        version = self.active(dataset_id, action)
+        return check(version.dpia, phase, evidence, at, self.examine(version, at).results(action))
+
+    # evidence --------------------------------------------------------------------------
+
+    def keep(
+        self,
+        connection: Connection,
+        report: GateReport,
+        evidence: Sequence[Evidence],
+        *,
+        about: str | None = None,
+        released: bool = False,
+    ) -> None:
+        """Keep the figures a report judged, inside the transaction that records what came of it.
+
+        ``about`` is the release they were measured on; ``released`` says that it left with this
+        report, so that its post-release gates begin to run.
+        """
+        query = select(dpia_versions.c.id).where(dpia_versions.c.digest == report.dpia_digest)
+        version_id = connection.execute(query).scalar_one()
+        records.add_evidence(connection, version_id, evidence, about)
+        if released and about is not None:
+            records.add_release(connection, report.dpia_id, version_id, about, report.at)
+
+    def record(
+        self, report: GateReport, evidence: Sequence[Evidence], *, about: str | None = None, released: bool = False
+    ) -> None:
+        """Keep the figures a report judged, with a log entry of their own."""
+
+        def work(connection: Connection) -> None:
+            self.keep(connection, report, evidence, about=about, released=released)
+            now = self._clock.now()
+            thing = () if about is None else (Entity(about),)
+            activity = Activity(
+                iri=self._log.iri("activity", new_id("activity")),
+                type="GateCheck",
+                label=f"{report.phase} gates of the impact assessment: "
+                f"{'passed' if report.conformant else 'not passed'}",
+                started=now,
+                ended=now,
+                used=thing,
+                attributes={
+                    "phase": report.phase,
+                    "conformant": report.conformant,
+                    "dpiaDigest": report.dpia_digest,
+                    "evidenceDigest": report.digest,
+                },
+            )
+            self._log.append(connection, activity)
+
+        self._database.write(work)
+
+    # inside ----------------------------------------------------------------------------
 
     def _in_force(self) -> list[DpiaVersion]:
         with self._database.read() as connection:
@@ -233,7 +329,7 @@ class DpiaStore:
                 .where(dpia_versions.c.state == DpiaState.ACTIVE)
                 .order_by(dpia_versions.c.activated_at, dpia_versions.c.id)
             )
-            return [_find(connection, version_id) for version_id in connection.execute(query).scalars()]
+            return [find(connection, version_id) for version_id in connection.execute(query).scalars()]
 
     def _require_ready(self, dpia: Dpia) -> None:
         if waiting := dpia.unconfirmed():
@@ -241,20 +337,61 @@ class DpiaStore:
                 f"{len(waiting)} thresholds are not confirmed by the site: {', '.join(waiting[:10])}",
                 fix="thresholds have no legal source: the data protection officer confirms each, then proposes again",
             )
-        if dpia.outcome not in GOOD_OUTCOMES or not dpia.opinion.favourable:
+        if dpia.standing_outcome not in GOOD_OUTCOMES or not dpia.opinion.favourable:
             raise ConflictError(
                 "this assessment does not recommend that the processing goes on (GDPR Art. 36(1))",
-                fix="add measures until the risks are mitigated, or consult the supervisory authority",
+                fix="add measures until the risks are mitigated, or consult the supervisory authority and record its "
+                "answer under 'consultation'",
             )
-        if self._clock.now().date() > dpia.review_due:
+        if self._clock.now() > end_of(dpia.review_due):
             raise ConflictError("the review of this assessment is overdue", fix="review it and set a new review date")
+
+    def _require_standing(self, connection: Connection, version: DpiaVersion) -> None:
+        """Nobody adds a signature to a version from which another person took theirs back."""
+        declared = records.declarations_of(connection, version.dpia.id)
+        if any(item.version == version.id and item.kind == "signature withdrawn" for item in declared):
+            raise ConflictError(
+                "a person withdrew their signature from this version", fix="propose a version that both can sign"
+            )
+
+    def _require_sayable(
+        self,
+        connection: Connection,
+        version: DpiaVersion,
+        kind: Declaration,
+        subject: str,
+        person: str,
+        roles: tuple[str, ...],
+    ) -> None:
+        """Whether there is such a thing to declare, and this person may."""
+        declared = records.declarations_of(connection, version.dpia.id)
+        raised = records.still_raised(declared, version.id)
+        recalled = [item.subject for item in declared if item.kind == "recalled"]
+        names: dict[Declaration, list[str]] = {
+            "done": [item.id for item in version.dpia.plan],
+            "raised": [trigger.id for trigger in version.dpia.triggers],
+            "answered": sorted(raised),
+            "signature withdrawn": [person] if person in version.signed_by else [],
+            "recalled": [r.thing for r in records.releases_of(connection, version.dpia.id, recalled)],
+        }
+        if subject not in names[kind]:
+            raise InputError(
+                f"there is no '{subject[:100]}' of which '{kind}' can be declared",
+                where="subject",
+                fix=f"name one of: {', '.join(names[kind])}" if names[kind] else "nothing can be declared so",
+            )
+        if kind in ("answered", "recalled") and OFFICER_ROLE not in roles:
+            raise DeniedError(
+                f"only a data protection officer may declare '{kind}' (GDPR Art. 39(1)(c))",
+                fix="let a person with the role 'dpo' sign it",
+            )
 
     def _supersede(self, connection: Connection, dpia_id: str, now: datetime) -> None:
         query = select(dpia_versions.c.id).where(
             dpia_versions.c.dpia_id == dpia_id, dpia_versions.c.state == DpiaState.ACTIVE
         )
         for version_id in connection.execute(query).scalars().all():
-            _move(connection, _find(connection, version_id), "supersede", ended_at=now)
+            move(connection, find(connection, version_id), "supersede", ended_at=now)
 
     def _record(
         self,
@@ -265,6 +402,7 @@ class DpiaStore:
         by: Agent | None,
         *,
         new: bool = False,
+        extra: dict[str, str] | None = None,
     ) -> None:
         now = self._clock.now()
         entity = Entity(
@@ -283,37 +421,6 @@ class DpiaStore:
             agents=() if by is None else (by,),
             used=() if new else (entity,),
             generated=(entity,) if new else (),
-            attributes={"state": str(version.state), "signatures": len(version.signed_by)},
+            attributes={"state": str(version.state), "signatures": len(version.signed_by), **(extra or {})},
         )
         self._log.append(connection, activity)
-
-
-def _find(connection: Connection, version_id: str) -> DpiaVersion:
-    row = connection.execute(select(dpia_versions).where(dpia_versions.c.id == version_id)).mappings().one_or_none()
-    if row is None:
-        raise NotFoundError("there is no such impact assessment", fix="list them with: synthema dpia list")
-    people = select(dpia_signatures.c.person_id).where(dpia_signatures.c.version_id == version_id)
-    signed_by = connection.execute(people.order_by(dpia_signatures.c.signed_at, dpia_signatures.c.id)).scalars().all()
-    return DpiaVersion(
-        id=row["id"],
-        dpia=Dpia.model_validate(row["document"]),
-        state=DpiaState(row["state"]),
-        signed_by=tuple(signed_by),
-        proposed_at=row["proposed_at"],
-        activated_at=row["activated_at"],
-        ended_at=row["ended_at"],
-    )
-
-
-def _has_officer(connection: Connection, version_id: str) -> bool:
-    roles = select(dpia_signatures.c.roles).where(dpia_signatures.c.version_id == version_id)
-    return any(OFFICER_ROLE in held for held in connection.execute(roles).scalars())
-
-
-def _move(connection: Connection, version: DpiaVersion, event: str, **changes: Any) -> None:
-    state = TRANSITIONS.get((version.state, event))
-    if state is None:
-        raise ConflictError(
-            f"an assessment that is {version.state} cannot be changed by '{event}'", fix="propose a new version"
-        )
-    connection.execute(update(dpia_versions).where(dpia_versions.c.id == version.id).values(state=state, **changes))

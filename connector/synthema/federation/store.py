@@ -138,6 +138,11 @@ def study(connection: Connection, study_id: str) -> StudyRow:
     return StudyRow(plan, StudyState(row["state"]), row["reason"], row["result"], row["changed_at"])
 
 
+def forget_result(connection: Connection, study_id: str) -> None:
+    """Delete what the sums of a study came to; that the study took place stays."""
+    connection.execute(studies.update().where(studies.c.id == study_id).values(result=None))
+
+
 def unfinished_studies(connection: Connection) -> list[StudyPlan]:
     """Plans of the studies that are neither finished nor failed."""
     rows = connection.execute(select(studies.c.plan).where(studies.c.state.not_in(FINAL_STUDY_STATES)))

@@ -37,6 +37,9 @@ class PermitState(StrEnum):
         return SYNTHEMA + self.value
 
 
+OutputClass = Literal["aggregate", "synthetic", "masked"]
+"""What a run may give: statistics, synthetic records, or masked contributions to a secure sum."""
+
 PermitEvent = Literal["grant", "refuse", "suspend", "resume", "revoke", "expire"]
 
 TRANSITIONS: dict[tuple[PermitState, PermitEvent], PermitState] = {
@@ -93,7 +96,14 @@ class PermitContent(Closed):
     authorised_persons: tuple[str, ...] = Field(default=(), description="(d) role accounts")
     valid_from: date = Field(description="(e)")
     valid_to: date = Field(description="(e) last day")
-    tools: tuple[str, ...] = Field(default=(), description="(f) what the secure processing environment offers")
+    tools: tuple[str, ...] = Field(
+        default=(), description="(f) names of the plugins the secure processing environment offers; none: any approved"
+    )
+    outputs: tuple[OutputClass, ...] = Field(
+        default=("aggregate", "synthetic", "masked"),
+        min_length=1,
+        description="what may leave the secure processing environment: non-personal data only (Art. 73(2))",
+    )
     fees: str = Field(default="none", description="(g)")
     conditions: tuple[str, ...] = Field(default=(), description="(h)")
 
@@ -114,7 +124,12 @@ class PermitContent(Closed):
 
     def authorises(self, person: str) -> bool:
         """Whether this role account may work under the permit (Art. 68(10)(d))."""
-        return person == self.principal_investigator or person in self.authorised_persons
+        return person in self.persons
+
+    @property
+    def persons(self) -> tuple[str, ...]:
+        """Everybody who may work under the permit, the principal investigator first."""
+        return tuple(dict.fromkeys((self.principal_investigator, *self.authorised_persons)))
 
 
 def years_after(day: date, years: int) -> date:
@@ -138,6 +153,9 @@ class Permit(Closed):
     valid_to: date
     extended: bool = False
     reason: str | None = None
+    decided_at: datetime | None = Field(default=None, description="when it was granted or refused here")
+    credential: dict[str, Any] | None = Field(default=None, description="the permit as its issuer signed it")
+    status_index: int = Field(default=0, ge=0, description="its bit in the issuer's status lists")
 
     @property
     def digest(self) -> str:
@@ -154,10 +172,11 @@ class Permit(Closed):
 
 
 class AgreementState(StrEnum):
-    """Where an agreement of the data space stands (Dataspace Protocol: FINALIZED, TERMINATED)."""
+    """Where an agreement of the data space stands (Dataspace Protocol; the clock may end it too)."""
 
     FINALIZED = "FINALIZED"
     TERMINATED = "TERMINATED"
+    EXPIRED = "EXPIRED"
 
 
 class Agreement(Closed):
@@ -180,6 +199,6 @@ class Agreement(Closed):
         """The agreement's state in the words of permits, so that one rule reads both."""
         if self.state is AgreementState.TERMINATED:
             return PermitState.REVOKED
-        if self.valid_to is not None and at >= self.valid_to:
+        if self.state is AgreementState.EXPIRED or (self.valid_to is not None and at >= self.valid_to):
             return PermitState.EXPIRED
         return PermitState.ISSUED

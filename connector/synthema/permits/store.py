@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Boolean, Column, Connection, String, Table, Text, insert, select, update
+from sqlalchemy import Boolean, Column, Connection, Integer, String, Table, Text, func, insert, select, update
 
 from synthema.clock import Clock, to_text
 from synthema.errors import ConflictError, InputError, NotFoundError
 from synthema.ids import new_id
+from synthema.permits.credential import VerifiedPermit
 from synthema.permits.model import (
     LONGEST_YEARS,
     Agreement,
@@ -40,6 +41,9 @@ permits = Table(
     Column("valid_to", String(10), nullable=False),
     Column("extended", Boolean, nullable=False),
     Column("reason", Text),
+    Column("decided_at", UtcDateTime),
+    Column("credential", CanonicalJson),
+    Column("status_index", Integer, nullable=False, server_default="0"),
 )
 
 agreements = Table(
@@ -89,15 +93,51 @@ class PermitStore:
             applied_at=self._clock.now(),
             valid_to=content.valid_to,
         )
+        return self._database.write(
+            lambda connection: self._insert(connection, permit, "PermitApplication", "Permit applied for", by)
+        )
+
+    def take_in(self, verified: VerifiedPermit, *, by: Agent | None = None) -> Permit:
+        """Keep a permit that another body issued and signed; it counts once a data protection officer admits it.
+
+        Its approval is that of its issuer (EHDS Art. 71(3)). The same permit twice is refused.
+        """
+        permit = Permit(
+            id=new_id("permit"),
+            content=verified.content,
+            issuer=verified.issuer,
+            regime=verified.regime,
+            state=PermitState.REQUESTED,
+            applied_at=self._clock.now(),
+            approved_at=verified.approved_at,
+            valid_to=verified.content.valid_to,
+            credential=dict(verified.credential),
+        )
 
         def work(connection: Connection) -> Permit:
-            values = permit.model_dump(mode="python", exclude={"content"})
-            values["valid_to"] = permit.valid_to.isoformat()
-            connection.execute(insert(permits).values(content=content.model_dump(mode="json"), **values))
-            self._record_permit(connection, "PermitApplication", "Permit applied for", permit, by)
-            return permit
+            known = [p for p in _all_permits(connection) if p.credential and p.credential.get("id") == verified.id]
+            if known:
+                raise ConflictError(
+                    "this permit is here already", fix=f"look at it: synthema permit show {known[0].id}"
+                )
+            return self._insert(connection, permit, "PermitImport", "Permit of another body taken in", by)
 
         return self._database.write(work)
+
+    def _insert(self, connection: Connection, permit: Permit, kind: str, label: str, by: Agent | None) -> Permit:
+        index = connection.execute(select(func.coalesce(func.max(permits.c.status_index) + 1, 0))).scalar_one()
+        permit = permit.model_copy(update={"status_index": int(index)})
+        values = permit.model_dump(mode="python", exclude={"content"}) | {"valid_to": permit.valid_to.isoformat()}
+        connection.execute(insert(permits).values(content=permit.content.model_dump(mode="json"), **values))
+        self._record_permit(connection, kind, label, permit, by)
+        return permit
+
+    def keep_credential(self, connection: Connection, permit_id: str, credential: Mapping[str, Any]) -> Permit:
+        """Keep the permit as this site signed it, in the transaction that grants or extends it."""
+        _update_permit(connection, permit_id, credential=dict(credential))
+        signed = _find_permit(connection, permit_id)
+        self._record_permit(connection, "PermitSigning", "Permit signed by its issuer", signed, None)
+        return signed
 
     def decide(
         self, permit_id: str, event: PermitEvent, *, reason: str | None = None, by: Agent | None = None
@@ -131,8 +171,10 @@ class PermitStore:
         self._expire(connection, _find_permit(connection, permit_id), now)
         permit = _find_permit(connection, permit_id)
         state = advance(permit.state, event)
-        approved_at = now if event == "grant" else permit.approved_at
-        _update_permit(connection, permit_id, state=state, approved_at=approved_at, reason=reason)
+        decided = {"decided_at": now} if event in ("grant", "refuse") else {}
+        # The approval of an imported permit is its issuer's: what opted out before it stays out of it.
+        approved_at = (permit.approved_at or now) if event == "grant" else permit.approved_at
+        _update_permit(connection, permit_id, state=state, approved_at=approved_at, reason=reason, **decided)
         changed = _find_permit(connection, permit_id)
         self._record_permit(connection, "PermitDecision", f"Permit: {event}", changed, by)
         self._tell(connection, permit_id, changed.state)
@@ -141,37 +183,40 @@ class PermitStore:
     def extend(self, permit_id: str, valid_to: date, *, reason: str, by: Agent | None = None) -> Permit:
         """Extend a permit in force, once, by at most ten years (EHDS Art. 68(12))."""
         self.expire_due()
+        return self._database.write(
+            lambda connection: self.extend_within(connection, permit_id, valid_to, reason=reason, by=by)
+        )
 
-        def work(connection: Connection) -> Permit:
-            permit = _find_permit(connection, permit_id)
-            if permit.state is not PermitState.ISSUED:
-                raise ConflictError(f"a permit in state {permit.state} cannot be extended", fix="apply for a new one")
-            if permit.extended:
-                raise ConflictError(
-                    "this permit was extended once already (EHDS Art. 68(12))", fix="apply for a new one"
-                )
-            if not permit.valid_to < valid_to <= years_after(permit.valid_to, LONGEST_YEARS):
-                raise InputError(
-                    f"an extension ends after {permit.valid_to} and within {LONGEST_YEARS} years of it",
-                    fix="give another last day",
-                )
-            _update_permit(connection, permit_id, valid_to=valid_to.isoformat(), extended=True, reason=reason)
-            changed = _find_permit(connection, permit_id)
-            self._record_permit(connection, "PermitExtension", f"Permit extended to {valid_to}", changed, by)
-            return changed
-
-        return self._database.write(work)
+    def extend_within(
+        self, connection: Connection, permit_id: str, valid_to: date, *, reason: str, by: Agent | None = None
+    ) -> Permit:
+        """:meth:`extend` as part of a larger transaction, e.g. with the signature under the longer permit."""
+        permit = _as_of(_find_permit(connection, permit_id), self._clock.now())
+        if permit.state is not PermitState.ISSUED:
+            raise ConflictError(f"a permit in state {permit.state} cannot be extended", fix="apply for a new one")
+        if permit.extended:
+            raise ConflictError("this permit was extended once already (EHDS Art. 68(12))", fix="apply for a new one")
+        if not permit.valid_to < valid_to <= years_after(permit.valid_to, LONGEST_YEARS):
+            raise InputError(
+                f"an extension ends after {permit.valid_to} and within {LONGEST_YEARS} years of it",
+                fix="give another last day",
+            )
+        _update_permit(connection, permit_id, valid_to=valid_to.isoformat(), extended=True, reason=reason)
+        changed = _find_permit(connection, permit_id)
+        self._record_permit(connection, "PermitExtension", f"Permit extended to {valid_to}", changed, by)
+        return changed
 
     def expire_due(self) -> list[str]:
-        """Expire every permit whose last day has passed, each with its log entry; returns their ids."""
+        """Expire every permit and agreement whose time has passed, each with its log entry; returns their ids."""
         now = self._clock.now()
         with self._database.read() as connection:
             due = [permit for permit in _running_permits(connection) if permit.is_over(now)]
-        if not due:
-            return []
+            if not due and not _agreements_over(connection, now):
+                return []
 
         def work(connection: Connection) -> list[str]:
-            return [permit.id for permit in _running_permits(connection) if self._expire(connection, permit, now)]
+            ended = [permit.id for permit in _running_permits(connection) if self._expire(connection, permit, now)]
+            return ended + [self._expire_agreement(connection, one) for one in _agreements_over(connection, now)]
 
         return self._database.write(work)
 
@@ -203,7 +248,7 @@ class PermitStore:
     ) -> Agreement:
         """End an agreement from now on; ended twice is ended."""
         agreement = _find_agreement(connection, agreement_id)
-        if agreement.state is AgreementState.TERMINATED:
+        if agreement.state is not AgreementState.FINALIZED:
             return agreement
         changes = {"state": AgreementState.TERMINATED, "reason": reason}
         connection.execute(update(agreements).where(agreements.c.id == agreement_id).values(**changes))
@@ -224,6 +269,27 @@ class PermitStore:
             query = query.where(agreements.c.counterparty == counterparty)
         with self._database.read() as connection:
             return [_agreement(dict(row)) for row in connection.execute(query).mappings()]
+
+    def ended(self, basis: str | None, at: datetime) -> str | None:
+        """Why nothing may go on under a permit or agreement (EHDS Art. 63), in words; ``None`` while it is in force.
+
+        What rests on neither is not ended by them.
+        """
+        with self._database.read() as connection:
+            return self.ended_within(connection, basis, at)
+
+    def ended_within(self, connection: Connection, basis: str | None, at: datetime) -> str | None:
+        """:meth:`ended` as part of a transaction that must not outlive the permit."""
+        found = _find_basis(connection, basis)
+        if found is None:
+            return None
+        state = found.permit_state(at) if isinstance(found, Agreement) else _as_of(found, at).state
+        if state is PermitState.ISSUED:
+            return None
+        what = "agreement" if isinstance(found, Agreement) else "permit"
+        told = {PermitState.REVOKED: "was revoked", PermitState.SUSPENDED: "is suspended"}
+        why = f": {found.reason}" if found.reason else ""
+        return f"the {what} it rests on {told.get(state, 'has expired')}{why}"
 
     # facts ------------------------------------------------------------------------------
 
@@ -267,16 +333,9 @@ class PermitStore:
         return facts
 
     def _basis(self, basis: str | None) -> Permit | Agreement | None:
-        if basis is None:
-            return None
-        try:
-            return self.permit(basis)
-        except NotFoundError:
-            pass
-        try:
-            return self.agreement(basis)
-        except NotFoundError:
-            return None
+        with self._database.read() as connection:
+            found = _find_basis(connection, basis)
+        return _as_of(found, self._clock.now()) if isinstance(found, Permit) else found
 
     def _expire(self, connection: Connection, permit: Permit, now: datetime) -> bool:
         if permit.state not in _RUNNING or not permit.is_over(now):
@@ -286,6 +345,14 @@ class PermitStore:
         self._record_permit(connection, "PermitExpiry", "Permit expired", expired, None)
         self._tell(connection, permit.id, expired.state)
         return True
+
+    def _expire_agreement(self, connection: Connection, agreement: Agreement) -> str:
+        changes = {"state": AgreementState.EXPIRED, "reason": "its last moment has passed"}
+        connection.execute(update(agreements).where(agreements.c.id == agreement.id).values(**changes))
+        expired = _find_agreement(connection, agreement.id)
+        self._record_agreement(connection, "AgreementExpiry", "Agreement expired", expired, None)
+        self._tell(connection, agreement.id, expired.state)
+        return agreement.id
 
     def _tell(self, connection: Connection, identifier: str, state: str) -> None:
         if state not in (PermitState.ISSUED, PermitState.REQUESTED):
@@ -340,6 +407,27 @@ def _as_of(permit: Permit, at: datetime) -> Permit:
     if permit.state in _RUNNING and permit.is_over(at):
         return permit.model_copy(update={"state": PermitState.EXPIRED})
     return permit
+
+
+def _find_basis(connection: Connection, basis: str | None) -> Permit | Agreement | None:
+    """The permit or agreement of this id, if it is one."""
+    if basis is None:
+        return None
+    for find in (_find_permit, _find_agreement):
+        try:
+            return find(connection, basis)
+        except NotFoundError:
+            continue
+    return None
+
+
+def _agreements_over(connection: Connection, at: datetime) -> list[Agreement]:
+    query = select(agreements).where(agreements.c.state == AgreementState.FINALIZED, agreements.c.valid_to <= at)
+    return [_agreement(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _all_permits(connection: Connection) -> list[Permit]:
+    return [_permit(dict(row)) for row in connection.execute(select(permits)).mappings()]
 
 
 def _running_permits(connection: Connection) -> list[Permit]:

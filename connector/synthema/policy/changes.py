@@ -1,6 +1,11 @@
-"""The smallest set of changes that would turn a denial into a permit, each proven by judging again.
+"""The smallest set of changes that would turn a denial into a permit, found by trying what could help.
 
-Search by cost: fewest changes first, among those the ones the requester can make.
+Search by cost: fewest changes first, among those the fewest that the site would have to make. Each step changes one
+more thing that stands in the way on every path to a permit, or, where there is none, one of all that could help;
+after each change only the rules that read it are judged again. So the first set that permits is the smallest there is
+over the values worth trying (:mod:`synthema.policy.choices`), and where the search ends without one, none permits.
+A search that is cut off says so, and what it then offers permits but may not be the smallest.
+
 Only true things may change: a purpose, a legal basis or a role is never suggested,
 because a request that states another one would be a false statement.
 """
@@ -8,316 +13,292 @@ because a request that states another one would be a false statement.
 from __future__ import annotations
 
 import heapq
-import itertools
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from synthema.policy import words
-from synthema.policy.assess import Assessment, Attempt, assess
-from synthema.policy.compile import CompiledPolicies, CompiledRule, Facts, Tree
+from synthema.policy.aims import DUTY, LOST, MET, Aim, Fixes, Standpoint, Want, union
+from synthema.policy.assess import Assessment
+from synthema.policy.choices import Choice
+from synthema.policy.compile import CompiledPolicies
 from synthema.policy.decision import Change
-from synthema.policy.model import (
-    AccessRequest,
-    Constraint,
-    Fact,
-    Fulfilment,
-    Kind,
-    OperandReference,
-    Operator,
-    Timing,
-    Value,
-    constraints_of,
-)
+from synthema.policy.index import PURPOSE
+from synthema.policy.mending import Mending, mending, stuck
+from synthema.policy.model import AccessRequest, Fact, Fulfilment, Value
 from synthema.policy.values import fits
 from synthema.vocabulary import ChangedBy, Datatype, Operand
-from synthema.vocabulary.namespaces import ODRL
 
-PURPOSE = ODRL + "purpose"
-MAX_STEPS = 200
-MAX_ALTERNATIVES = 24
-
-Fixes = Mapping[str, Value]
-"""Operand (or, with the prefix below, duty) → the value that mends one comparison."""
-_DUTY = "duty "
+MAX_STEPS: Final = 1000
+"""So many sets of changes are looked at in search of the smallest, and as many again in search of any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """Changes that would permit, or why there are none, with the purposes that would be permitted."""
+    """Changes that would permit, or why there are none, with the purposes that would be permitted.
+
+    ``proven`` says that no smaller set of changes permits, or none at all; it is not when the search was cut off.
+    """
 
     changes: tuple[Change, ...] = ()
     unchangeable: str = ""
     permitted_purposes: tuple[str, ...] = ()
+    proven: bool = True
 
 
 def suggest(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment) -> Suggestion:
     """Find the smallest change; see the module for what counts as one."""
     if outcome.refusals:
         return Suggestion(unchangeable="no change of parameters helps: the request cannot be judged as it stands")
-    goals = _goals(compiled, outcome)
-    blocking = _blocking_operands(goals)
+    start = _start(compiled, request, outcome)
+    blocking = _blocking(start, outcome)
     if PURPOSE in blocking:
         return Suggestion(
             unchangeable="no change of parameters helps: choose a permitted purpose",
-            permitted_purposes=_permitted_purposes(compiled, request),
+            permitted_purposes=_permitted_purposes(compiled, request, outcome),
         )
-    found = _search(compiled, request, goals)
-    if found is not None:
-        return Suggestion(changes=_changes(compiled, request, found))
-    return Suggestion(unchangeable=_why_not(compiled, outcome, blocking))
+    found, proven = _find(start)
+    if found:
+        return Suggestion(changes=_changes(compiled, request, found), proven=proven)
+    if not proven:
+        return Suggestion(
+            unchangeable=f"no change was found within {MAX_STEPS} steps of search, but there may be one", proven=False
+        )
+    return Suggestion(unchangeable=_why_not(compiled, request, outcome, blocking))
 
 
-def _blocking_operands(goals: list[_Goal]) -> frozenset[str]:
+# ── what stands in the way ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """A denied request, what could be mended at all, and the aims it misses with what each of them lacks."""
+
+    mending: Mending
+    at: Standpoint
+    missed: Mapping[Aim, int]
+
+
+def _start(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment) -> _Start:
+    violated = (done for done in request.fulfilled if done.state == "violated")
+    mended = mending(compiled, outcome.speaking, frozenset((done.action, done.rule) for done in violated))
+    at = Standpoint(compiled, request, outcome.facts, {})
+    aims: list[Aim] = [*mended.settled] if outcome.violations else []
+    aims += [mended.silent[rule] for rule, _ in outcome.forbidding]
+    aims += [mended.done[rule] for rule in outcome.open_obligations]
+    aims += [mended.layers[layer] for layer in outcome.attempts]
+    return _Start(mended, at, {aim: lacks for aim in aims if (lacks := aim.lacks(at)) != MET})
+
+
+def _blocking(start: _Start, outcome: Assessment) -> frozenset[str]:
     """Operands nobody can change that keep a prohibition in force or every permission of a layer out of reach."""
-    return frozenset().union(*(goal.fixed for goal in goals if not goal.alternatives))
+    if LOST not in start.missed.values():
+        return frozenset()
+    mended = start.mending
+    aims = [mended.silent[rule] for rule, _ in outcome.forbidding]
+    for layer, attempts in outcome.attempts.items():
+        if start.missed.get(mended.layers[layer]) == LOST:
+            aims += [mended.granted[attempt.rule] for attempt in attempts]
+    return stuck(aims, start.at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Goal:
-    """One thing to mend: ways to do so, and the unchangeable operands that stand in the way."""
-
-    alternatives: tuple[Fixes, ...]
-    fixed: frozenset[str]
-
-
-def _goals(compiled: CompiledPolicies, outcome: Assessment) -> list[_Goal]:
-    return list(_each_goal(compiled, outcome))
+def _permitted_purposes(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment) -> tuple[str, ...]:
+    """Purposes named by permissions under which the purpose would no longer stand in the way."""
+    return tuple(
+        purpose
+        for purpose in compiled.purposes(request)
+        if not _stands_in_the_way(compiled, request, {**outcome.facts, PURPOSE: Fact(purpose, "changed")})
+    )
 
 
-def _each_goal(compiled: CompiledPolicies, outcome: Assessment) -> Iterator[_Goal]:
-    facts = outcome.facts
-    mender = _Mender(compiled, facts)
-    for rule, _ in outcome.forbidding:
-        ways = [*mender.break_(rule.when)] if rule.when is not None else []
-        ways += mender.make(rule.unless) if rule.unless is not None else []
-        yield _Goal(tuple(ways[:MAX_ALTERNATIVES]), mender.immovable(rule))
-    for rule in outcome.open_obligations:
-        ways = mender.break_(rule.when) if rule.when is not None else []
-        yield _Goal((_duties(rule), *ways[:MAX_ALTERNATIVES]), frozenset())
-    for layer in sorted(outcome.attempts):
-        granting: list[Fixes] = []
-        fixed: set[str] = set()
-        for attempt in outcome.attempts[layer]:
-            found = list(mender.grant(attempt))
-            granting += found
-            fixed |= set() if found else mender.immovable(attempt.rule)
-        yield _Goal(tuple(sorted(granting, key=len)[:MAX_ALTERNATIVES]), frozenset(fixed))
+def _stands_in_the_way(compiled: CompiledPolicies, request: AccessRequest, facts: Mapping[str, Fact]) -> bool:
+    """Whether the purpose keeps a rule from being mended, given these facts."""
+    speaking = compiled.speaking(request, facts)
+    if speaking is None:
+        return True
+    mended, at = mending(compiled, speaking), Standpoint(compiled, request, facts, {})
+    return any(aim.lacks(at) == LOST and PURPOSE in stuck(parts, at) for aim, parts in mended.about_purpose)
 
 
-def _duties(rule: CompiledRule) -> Fixes:
-    return {_DUTY + duty.action: rule.rule.id for duty in rule.rule.duties if duty.timing is Timing.PRE}
+# ── the search ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+_Cost = tuple[int, int, int, int]
+_Wait = tuple[_Cost, Standpoint, Mapping[Aim, int], str, Iterator[Choice]]
+"""Changes made so far, what they left open, and an operand with the values for it that still wait to be tried."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Mender:
-    """Finds values that make a comparison hold, or break it."""
+def _find(start: _Start) -> tuple[Fixes | None, bool]:
+    """The smallest set of changes and ``True``; or any set, or none, and whether that is sure."""
+    if LOST in start.missed.values():
+        return None, True
+    search = _Search(start, hasty=False)
+    found, complete = search.leap(), True
+    if found is None:
+        found, complete = search.run()
+    return (found, True) if found or complete else (_Search(start, hasty=True).run()[0], False)
 
-    compiled: CompiledPolicies
-    facts: Facts
 
-    def grant(self, attempt: Attempt) -> Iterator[Fixes]:
-        """Ways to make a permission hold with its duties done."""
-        duties: Fixes = {_DUTY + duty.action: attempt.rule.rule.id for duty in attempt.open_duties}
-        ways = [{}] if attempt.rule.when is None else self.make(attempt.rule.when)
-        for way in ways:
-            yield {**way, **duties}
+class _Search:
+    """Uniform-cost search with a lower bound; a ``hasty`` one goes where the least is missing."""
 
-    def make(self, tree: Tree) -> list[Fixes]:
-        """Ways to make a condition hold."""
-        if tree.evaluate(self.facts) is True:
-            return [{}]
-        if tree.constraint is not None and tree.operand is not None:
-            return [{tree.operand.iri: value} for value in self._values(tree, tree.operand, wanted=True)]
-        if tree.joined == "and":
-            return _products([self.make(part) for part in tree.parts])
-        if tree.joined == "or":
-            return _merged([self.make(part) for part in tree.parts])
-        return self._exactly_one(tree.parts)
+    def __init__(self, start: _Start, *, hasty: bool) -> None:
+        self._start = start
+        self._mending = start.mending
+        self._hasty = hasty
+        self._waiting: list[_Wait] = []
+        self._order = 0
+        self._seen: set[frozenset[tuple[str, Value]]] = set()
+        self._choices: dict[str, Sequence[Choice]] = {}
 
-    def break_(self, tree: Tree) -> list[Fixes]:
-        """Ways to make a condition fail."""
-        if tree.evaluate(self.facts) is False:
-            return [{}]
-        if tree.constraint is not None and tree.operand is not None:
-            return [{tree.operand.iri: value} for value in self._values(tree, tree.operand, wanted=False)]
-        if tree.joined == "and":
-            return _merged([self.break_(part) for part in tree.parts])
-        if tree.joined == "or":
-            return _products([self.break_(part) for part in tree.parts])
-        return _products([self.break_(part) for part in tree.parts])
+    def run(self) -> tuple[Fixes | None, bool]:
+        """The first set of changes that permits; without one, whether all were looked at."""
+        self._branch(self._start.at, self._start.missed)
+        steps = 0
+        while self._waiting and steps < MAX_STEPS:
+            cost, before, missed, key, choices = heapq.heappop(self._waiting)
+            choice = next(choices, None)
+            if choice is None:
+                continue
+            self._put_off(cost[:3], before, missed, key, choices)
+            fixes = {**before.fixes, key: choice.value}
+            known = frozenset(fixes.items())
+            if known in self._seen:
+                continue
+            self._seen.add(known)
+            steps += 1
+            facts = before.facts if choice.fact is None else {**before.facts, key: choice.fact}
+            at = Standpoint(before.compiled, before.request, facts, fixes)
+            left = self._left(missed, key, at)
+            if left is None:
+                continue
+            if not left:
+                return fixes, True
+            self._branch(at, left)
+        return None, not self._waiting
 
-    def _exactly_one(self, parts: tuple[Tree, ...]) -> list[Fixes]:
-        ways = []
-        for chosen in range(len(parts)):
-            one = [self.make(p) if n == chosen else self.break_(p) for n, p in enumerate(parts)]
-            ways.append(_products(one))
-        return _merged(ways)
+    def _left(self, missed: Mapping[Aim, int], key: str, at: Standpoint) -> Mapping[Aim, int] | None:
+        """What is missed after a change; only aims that read it are judged again. ``None`` where one is lost."""
+        left = dict(missed)
+        for aim in self._mending.touching[key]:
+            lacks = aim.lacks(at)
+            if lacks == MET:
+                left.pop(aim, None)
+            elif lacks == LOST:
+                return None
+            else:
+                left[aim] = lacks
+        return left
 
-    def immovable(self, rule: CompiledRule) -> frozenset[str]:
-        """Operands of a rule that matter now and that nobody can change."""
-        return frozenset(
-            leaf.operand.iri
-            for tree, wanted in ((rule.when, rule.rule.kind is not Kind.PROHIBITION), (rule.unless, True))
-            if tree is not None
-            for leaf in tree.leaves()
-            if leaf.operand is not None and leaf.evaluate(self.facts) is not wanted and not self._movable(leaf.operand)
-        )
+    def leap(self) -> Fixes | None:
+        """All that has to change on every path at once: where that permits, no set of changes is smaller."""
+        start, facts, fixes = self._start, dict(self._start.at.facts), dict[str, Value]()
+        for key, wants in self._must(start.at, start.missed).items():
+            choice = self._mending.choices.meeting(key, wants, start.at)
+            if choice is None:
+                return None
+            fixes[key] = choice.value
+            if choice.fact is not None:
+                facts[key] = choice.fact
+        at = Standpoint(start.at.compiled, start.at.request, facts, fixes)
+        touched = dict.fromkeys(start.missed)
+        for key in fixes:
+            touched |= dict.fromkeys(self._mending.touching[key])
+        for aim in touched:
+            if aim.lacks(at) != MET:
+                return None
+        return fixes or None
 
-    def _movable(self, operand: Operand) -> bool:
-        return operand.changed_by is not ChangedBy.NOBODY and operand.iri not in self.compiled.standing
+    def _must(self, at: Standpoint, missed: Mapping[Aim, int]) -> dict[str, list[Want]]:
+        """The operands and duties that have to change, each with what it alone can still meet."""
+        must: dict[str, list[Want]] = {}
+        for want in self._mending.wanted(union(missed.values())):
+            still = want.keys if not at.fixes else [key for key in want.keys if key not in at.fixes]
+            if len(still) == 1:
+                must.setdefault(still[0], []).append(want)
+        return must
 
-    def _values(self, leaf: Tree, operand: Operand, *, wanted: bool) -> list[Value]:
-        """Candidate values for one comparison, nearest first, each tried out."""
-        if not self._movable(operand) or leaf.constraint is None:
-            return []
-        found: list[Value] = []
-        trial = dict(self.facts)
-        for value in self._candidates(leaf.constraint, operand):
-            trial[operand.iri] = Fact(value)
-            if value not in found and leaf.evaluate(trial) is wanted:
-                found.append(value)
-        return found[:MAX_ALTERNATIVES]
-
-    def _candidates(self, constraint: Constraint, operand: Operand) -> Iterator[Value]:
-        right: Any = constraint.right
-        if isinstance(right, OperandReference):
-            other = self.facts.get(right.operand)
-            if other is None or not fits(other.value, operand.datatype):
-                return
-            right = other.value
-        if operand.datatype is Datatype.BOOLEAN:
-            yield from (True, False)
-        elif operand.datatype is Datatype.TERM:
-            yield from self._terms(right, operand, together=constraint.operator is Operator.IS_ALL_OF)
-        elif operand.datatype is Datatype.TEXT:
-            yield from right if isinstance(right, tuple) else (right,)
+    def _branch(self, at: Standpoint, missed: Mapping[Aim, int]) -> None:
+        """Put off every change that could be the next one of a smallest set."""
+        must = self._must(at, missed)
+        if must:
+            # Each of these has to change: it is enough to branch on one, best on that with the fewest ways.
+            key = max(sorted(must), key=lambda key: len(must[key]))
+            ways = {key: self._meeting(key, must[key], at, all_=True)}
         else:
-            yield from (right, _step(right, operand, down=True), _step(right, operand, down=False))
+            ways = self._helping(at, missed)
+        size = len(at.fixes) + 1
+        least = max(len(at.fixes) + len(must), size)
+        before = sum(_by(at.compiled, key) == "site" for key in at.fixes)
+        for key, choices in ways.items():
+            sites = before + (_by(at.compiled, key) == "site")
+            cost = (least - size, sites, -size) if self._hasty else (least, sites, -size)
+            self._put_off(cost, at, missed, key, choices)
 
-    def _terms(self, right: Value, operand: Operand, *, together: bool) -> Iterator[Value]:
-        named = right if isinstance(right, tuple) else (str(right),)
-        if together:
-            yield named
-            return
-        yield from named
-        yield from self._named_elsewhere(operand.iri)
-        yield from (term.iri for term in self.compiled.vocabulary.terms_of(operand))
+    def _put_off(
+        self,
+        cost: tuple[int, int, int],
+        at: Standpoint,
+        missed: Mapping[Aim, int],
+        key: str,
+        choices: Iterator[Choice],
+    ) -> None:
+        self._order += 1
+        heapq.heappush(self._waiting, ((*cost, self._order), at, missed, key, choices))
 
-    def _named_elsewhere(self, operand: str) -> Iterator[str]:
-        """Terms that permissions name for an operand: likelier to be wanted than the rest of the scheme."""
-        for rule in self.compiled.rules:
-            if rule.rule.kind is Kind.PERMISSION:
-                for constraint in constraints_of(rule.rule.when):
-                    if constraint.left == operand and not isinstance(constraint.right, OperandReference):
-                        yield from constraint.right if isinstance(constraint.right, tuple) else (str(constraint.right),)
+    def _meeting(self, key: str, wants: list[Want], at: Standpoint, *, all_: bool) -> Iterator[Choice]:
+        """The values of an operand that meet all or any of these wants."""
+        found: Iterable[Choice] = self._of(key)
+        if all_:
+            fixed = union([want.bit for want in wants if not want.relative])
+            found = [c for c in found if c.meets is None or c.meets & fixed == fixed]
+        judged = all if all_ else any
+        meeting = (c for c in found if judged(c.meets_want(want, key, at) for want in wants))
+        return self._mending.choices.distinct(key, meeting, at.facts)
 
+    def _helping(self, at: Standpoint, missed: Mapping[Aim, int]) -> dict[str, Iterator[Choice]]:
+        """Every change that meets a want of the aim with the fewest of them: one of these has to be met."""
+        open_ = ([want for want in dict.fromkeys(aim.wants()) if want.lacks(at) > MET] for aim in missed)
+        ways: dict[str, list[Want]] = {}
+        for want in min(open_, key=len):
+            for key in want.keys:
+                if key not in at.fixes:
+                    ways.setdefault(key, []).append(want)
+        return {key: self._meeting(key, wants, at, all_=False) for key, wants in sorted(ways.items())}
 
-def _step(value: Any, operand: Operand, *, down: bool) -> Any:
-    """The nearest value below or above a bound."""
-    if operand.datatype is Datatype.NUMBER:
-        return math.nextafter(float(value), -math.inf if down else math.inf)
-    if operand.datatype is Datatype.COUNT:
-        return value - 1 if down else value + 1
-    return value - timedelta(seconds=1) if down else value + timedelta(seconds=1)
-
-
-def _products(lists: list[list[Fixes]]) -> list[Fixes]:
-    """Every way to take one fix from each list. Where two name one operand, both values are tried: judging decides."""
-    if [] in lists:
-        return []
-    ways: list[Fixes] = [{}]
-    for alternatives in lists:
-        if alternatives == [{}]:
-            continue
-        joined: list[list[Fixes]] = [[{**way, **fix}, {**fix, **way}] for way in ways for fix in alternatives]
-        ways = _merged(joined)
-    return ways
-
-
-def _merged(lists: list[list[Fixes]]) -> list[Fixes]:
-    """All fixes of all lists, shortest first, each once."""
-    unique: list[Fixes] = []
-    for fix in sorted(itertools.chain.from_iterable(lists), key=len):
-        if fix not in unique:
-            unique.append(fix)
-    return unique[:MAX_ALTERNATIVES]
-
-
-def _search(compiled: CompiledPolicies, request: AccessRequest, goals: list[_Goal]) -> Fixes | None:
-    """Uniform-cost search over sets of changes; the first one that permits has the fewest.
-
-    Every goal has to be mended, so it is enough to branch on one of them at a time:
-    the one with the fewest ways.
-    """
-    order = itertools.count()
-    waiting: list[tuple[tuple[int, int], int, Fixes]] = []
-    seen: set[frozenset[tuple[str, Value]]] = set()
-
-    def branch(fixes: Fixes, open_goals: list[_Goal]) -> None:
-        for way in min(open_goals, key=lambda goal: len(goal.alternatives)).alternatives:
-            joined = {**fixes, **way}
-            key = frozenset(joined.items())
-            if key not in seen:
-                seen.add(key)
-                heapq.heappush(waiting, (_cost(compiled, joined), next(order), joined))
-
-    branch({}, goals)
-    for _ in range(MAX_STEPS):
-        if not waiting:
-            return None
-        _, _, fixes = heapq.heappop(waiting)
-        current = assess(compiled, changed_request(request, fixes))
-        if current.permitted:
-            return fixes
-        if open_goals := _goals(compiled, current):
-            branch(fixes, open_goals)
-    return None
-
-
-def _cost(compiled: CompiledPolicies, fixes: Fixes) -> tuple[int, int]:
-    return len(fixes), sum(_by(compiled, key) == "site" for key in fixes)
+    def _of(self, key: str) -> Sequence[Choice]:
+        found = self._choices.get(key)
+        if found is None:
+            found = self._choices[key] = self._mending.choices.of(key, self._start.at.facts)
+        return found
 
 
 def _by(compiled: CompiledPolicies, key: str) -> Literal["requester", "site"]:
-    if key.startswith(_DUTY):
+    if key.startswith(DUTY):
         return "requester"
     return "site" if compiled.vocabulary.operands[key].changed_by is ChangedBy.SITE else "requester"
 
 
 def changed_request(request: AccessRequest, fixes: Fixes) -> AccessRequest:
     """The request as it would be after changes."""
-    facts = {key: Fact(value, "changed") for key, value in fixes.items() if not key.startswith(_DUTY)}
+    facts = {key: Fact(value, "changed") for key, value in fixes.items() if not key.startswith(DUTY)}
     done = tuple(
-        Fulfilment(key.removeprefix(_DUTY), request.at, request.assignee, "changed")
+        Fulfilment(key.removeprefix(DUTY), request.at, request.assignee, "changed")
         for key in fixes
-        if key.startswith(_DUTY)
+        if key.startswith(DUTY)
     )
     return replace(request, facts={**request.facts, **facts}, fulfilled=(*request.fulfilled, *done))
 
 
-def _permitted_purposes(compiled: CompiledPolicies, request: AccessRequest) -> tuple[str, ...]:
-    """Purposes named by permissions under which the purpose would no longer stand in the way."""
-    named: set[str] = set()
-    for rule in compiled.by_action[request.action][Kind.PERMISSION]:
-        for constraint in constraints_of(rule.rule.when):
-            if constraint.left == PURPOSE and not isinstance(constraint.right, OperandReference):
-                named |= set(constraint.right if isinstance(constraint.right, tuple) else (str(constraint.right),))
-    permitted = []
-    for purpose in sorted(named & set(compiled.vocabulary.purposes.terms)):
-        outcome = assess(compiled, changed_request(request, {PURPOSE: purpose}))
-        if PURPOSE not in _blocking_operands(_goals(compiled, outcome)):
-            permitted.append(purpose)
-    return tuple(permitted)
+# ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _why_not(compiled: CompiledPolicies, outcome: Assessment, blocking: frozenset[str]) -> str:
+def _why_not(compiled: CompiledPolicies, request: AccessRequest, outcome: Assessment, blocking: frozenset[str]) -> str:
     lead = "no change of parameters helps"
+    if any(not violation.missing or violation.done.at >= request.at for violation in outcome.violations):
+        return f"{lead}: what was violated has to be settled with the site first"
     if any(not attempts for attempts in outcome.attempts.values()):
         return f"{lead}: a layer has no rule that permits this act on this dataset for this party"
-    if any(rule.when is None and rule.unless is None for rule, _ in outcome.forbidding):
+    if any(rule.when is rule.refined is rule.unless is None for rule, _ in outcome.forbidding):
         return f"{lead}: the act itself is forbidden"
     unstated = sorted(compiled.vocabulary.label(operand) for operand in blocking if operand not in outcome.facts)
     if unstated:
@@ -325,7 +306,7 @@ def _why_not(compiled: CompiledPolicies, outcome: Assessment, blocking: frozense
     if blocking:
         labels = sorted(compiled.vocabulary.label(operand) for operand in blocking)
         return f"{lead}: the decision rests on the {words.listed(labels, 'and the')}, which a request cannot change"
-    return f"{lead} within {MAX_STEPS} steps of search"
+    return f"{lead}: no value that the rules name would permit"
 
 
 def _changes(compiled: CompiledPolicies, request: AccessRequest, fixes: Fixes) -> tuple[Change, ...]:
@@ -334,8 +315,8 @@ def _changes(compiled: CompiledPolicies, request: AccessRequest, fixes: Fixes) -
 
 def _change(compiled: CompiledPolicies, request: AccessRequest, key: str, value: Value) -> Change:
     vocabulary = compiled.vocabulary
-    if key.startswith(_DUTY):
-        action = key.removeprefix(_DUTY)
+    if key.startswith(DUTY):
+        action = key.removeprefix(DUTY)
         return Change(action, None, None, "requester", f"before the request, {vocabulary.label(action)}")
     operand = vocabulary.operands[key]
     fact = request.facts.get(key)

@@ -1,114 +1,194 @@
-"""Turns policies into plain Python that decides: no RDF, no clock, no files.
-
-Every comparison becomes a function from facts to ``True``, ``False`` or ``None``
-(undetermined). Undetermined never helps a request: a permission must be ``True``,
-and a prohibition counts unless it is ``False``.
-"""
+"""Turns policies into plain Python that decides: no RDF, no clock, no files."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from synthema.canonical import digest
 from synthema.errors import PolicyLoadError
+from synthema.policy.conditions import Evaluate, Facts, Tree, Verdict, compile_condition, joined
+from synthema.policy.index import PURPOSE, RuleIndex, Speaking
 from synthema.policy.model import (
     ANY_DATASET,
+    AccessRequest,
     Condition,
-    Constraint,
+    Duty,
     Fact,
     Kind,
     LawReference,
     Layer,
-    OperandReference,
-    Operator,
     Policy,
     Rule,
+    Timing,
+    named_terms,
 )
 from synthema.policy.odrl import policy_digest
-from synthema.policy.values import PYTHON_TYPES, record
+from synthema.policy.values import fits, record
 from synthema.policy.wellformed import check_policy
 from synthema.policy.words import rule_sentence
-from synthema.vocabulary import Datatype, Operand, Vocabulary
+from synthema.vocabulary import Hierarchy, Vocabulary
+from synthema.vocabulary.namespaces import compact
 
-Facts = Mapping[str, Fact]
-Verdict = bool | None
-Evaluate = Callable[[Facts], Verdict]
-
-_COMPARE: Mapping[Operator, Callable[[Any, Any], bool]] = {
-    Operator.EQ: operator.eq,
-    Operator.NEQ: operator.ne,
-    Operator.LT: operator.lt,
-    Operator.LTEQ: operator.le,
-    Operator.GT: operator.gt,
-    Operator.GTEQ: operator.ge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A compiled condition: a leaf has a constraint and its operand, an inner node has parts."""
-
-    evaluate: Evaluate
-    constraint: Constraint | None = None
-    operand: Operand | None = None
-    joined: Literal["and", "or", "xone"] | None = None
-    parts: tuple[Tree, ...] = ()
-
-    def leaves(self) -> Iterable[Tree]:
-        """The comparisons from left to right."""
-        if self.constraint is not None:
-            yield self
-        for part in self.parts:
-            yield from part.leaves()
-
-    def supporting(self, facts: Facts) -> Iterable[Tree]:
-        """The comparisons that make a condition hold, when it is known to hold."""
-        if self.constraint is not None:
-            yield self
-        for part in self.parts:
-            if self.joined == "and" or part.evaluate(facts) is True:
-                yield from part.supporting(facts)
+__all__ = [
+    "CompiledDuty",
+    "CompiledPolicies",
+    "CompiledRule",
+    "Evaluate",
+    "Facts",
+    "Tree",
+    "Verdict",
+    "compile_condition",
+    "compile_policies",
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledDuty:
+    """A duty with its condition and its consequences ready to be judged."""
+
+    duty: Duty
+    when: Tree | None = None
+    consequences: tuple[CompiledDuty, ...] = ()
+
+    def arises(self, facts: Facts) -> bool:
+        """Whether there is such a duty at all; where that cannot be told, there is."""
+        return self.when is None or self.when.evaluate(facts) is not False
+
+    def surely_arises(self, facts: Facts) -> bool:
+        """Whether it is known that there is such a duty."""
+        return self.when is None or self.when.evaluate(facts) is True
+
+
+T = TypeVar("T")
+
+_KEPT: Final = 1024
+
+Head = tuple[Layer, str, str, Literal["permission", "prohibition", "obligation"], tuple[LawReference, ...], str]
+"""Layer, policy, rule, effect, law and sentence of a rule."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """A rule ready to be matched; ``None`` for targets or assignees means any."""
+    """A rule ready to be matched; ``None`` for targets or assignees means any.
+
+    ``refinements`` narrow single actions, targets and parties. Which of them count depends on
+    the request: :meth:`matched` gives the rule as it stands for one, with ``refined``.
+    ``origin`` is the policy the rule was written in, which may be a parent of ``policy``.
+    """
 
     policy: Policy
     rule: Rule
     layer: Layer
+    origin: str
     sentence: str
     law: tuple[LawReference, ...]
     targets: frozenset[str] | None
     assignees: frozenset[str] | None
+    starts: datetime | None
+    ends: datetime | None
     when: Tree | None
     unless: Tree | None
+    duties: tuple[CompiledDuty, ...] = ()
+    remedies: tuple[CompiledDuty, ...] = ()
+    refinements: Mapping[str, Tree] = field(default_factory=dict)
+    refined: Tree | None = None
+    head: Head = field(init=False, repr=False)
+    prior: tuple[CompiledDuty, ...] = field(init=False, repr=False)
+    holds: Evaluate = field(init=False, repr=False)
+    """Whether the rule counts: ``when`` and what is ``refined`` hold, and ``unless`` does not.
+
+    Undetermined at best while it is not :meth:`matched`. ``prior`` are its duties that are due before the act,
+    ``head`` is how every reason about it begins.
+    """
+
+    def __post_init__(self) -> None:
+        head = (self.layer, self.origin, self.rule.id, self.rule.kind.value, self.law, self.sentence)
+        object.__setattr__(self, "head", head)
+        object.__setattr__(self, "prior", tuple(each for each in self.duties if each.duty.timing is Timing.PRE))
+        object.__setattr__(self, "holds", _holding(self.when, self.refined, self.unless, open_=bool(self.refinements)))
 
     def concerns(self, target: str, assignee: str, at: datetime) -> bool:
-        """Whether the rule speaks about this dataset and this party at this time."""
-        if self.targets is not None and target not in self.targets:
-            return False
-        if self.assignees is not None and assignee not in self.assignees:
-            return False
-        starts, ends = self.policy.effective_from, self.policy.effective_to
-        return (starts is None or starts <= at) and (ends is None or at < ends)
+        """Whether the rule speaks about this dataset and this party, themselves, at this time."""
+        return self.is_about(frozenset({target}), frozenset({assignee})) and self.counts_at(at)
 
-    def holds(self, facts: Facts) -> Verdict:
-        """Whether the rule's condition is met: ``when`` holds and ``unless`` does not."""
-        verdict = True if self.when is None else self.when.evaluate(facts)
-        if verdict is False or self.unless is None:
+    def is_about(self, targets: frozenset[str], parties: frozenset[str]) -> bool:
+        """Whether it speaks about a dataset and a party that go by these names, collections included."""
+        about = self.targets is None or not self.targets.isdisjoint(targets)
+        return about and (self.assignees is None or not self.assignees.isdisjoint(parties))
+
+    def counts_at(self, at: datetime) -> bool:
+        """Whether its policy is in its period."""
+        return (self.starts is None or self.starts <= at) and (self.ends is None or at < self.ends)
+
+    def meets(self, action: str, actions: Hierarchy) -> tuple[str, ...]:
+        """The actions it names that speak about this one.
+
+        A prohibition or an obligation of a narrower act also meets a request for the
+        wider one, which would include it; a permission never does.
+        """
+        both_ways = self.rule.kind is not Kind.PERMISSION
+        return tuple(
+            named
+            for named in self.rule.actions
+            if actions.is_a(action, named) or (both_ways and actions.is_a(named, action))
+        )
+
+    def matched(
+        self, action: str, targets: frozenset[str], parties: frozenset[str], actions: Hierarchy
+    ) -> CompiledRule:
+        """The rule as it stands for an act on a dataset by a party: with the refinements that count for them.
+
+        Where several things it names are met, one of them is enough, and one without
+        a refinement is met as it is.
+        """
+        if not self.refinements:
+            return self
+        sides = (
+            self.meets(action, actions),
+            tuple(name for name in self.rule.targets if name in targets or name == ANY_DATASET),
+            tuple(name for name in self.rule.assignees if name in parties),
+        )
+        narrowed = [
+            joined("or", [self.refinements[name] for name in met])
+            for met in sides
+            if met and all(name in self.refinements for name in met)
+        ]
+        refined = joined("and", narrowed) if narrowed else None
+        return replace(self, refinements={}, refined=refined)
+
+
+def _holding(when: Tree | None, refined: Tree | None, unless: Tree | None, *, open_: bool) -> Evaluate:
+    """One function for all conditions of a rule; ``open_`` while it is not known which refinements count."""
+    if refined is None and unless is None and not open_:
+        return _always if when is None else when.evaluate
+    conditions = tuple(tree.evaluate for tree in (when, refined) if tree is not None)
+    excepted = None if unless is None else unless.evaluate
+
+    def holds(facts: Facts) -> Verdict:
+        verdict: Verdict = None if open_ else True
+        for condition in conditions:
+            found = condition(facts)
+            if found is False:
+                return False
+            if found is None:
+                verdict = None
+        if excepted is None:
             return verdict
-        excepted = self.unless.evaluate(facts)
-        if excepted is True:
+        exception = excepted(facts)
+        if exception is True:
             return False
-        return None if excepted is None else verdict
+        return None if exception is None else verdict
+
+    return holds
+
+
+def _always(_: Facts) -> Verdict:
+    return True
 
 
 @dataclass(frozen=True)
@@ -123,33 +203,77 @@ class CompiledPolicies:
 
     def has_union_law(self, at: datetime) -> bool:
         """Whether a law pack (L0) with rules counts at this time."""
-        return any(
-            (policy.effective_from is None or policy.effective_from <= at)
-            and (policy.effective_to is None or at < policy.effective_to)
-            for policy in self.policies
-            if policy.layer is Layer.UNION
-        )
+        return any((starts is None or starts <= at) and (ends is None or at < ends) for starts, ends in self._law)
+
+    def speaking(self, request: AccessRequest, facts: Facts) -> Speaking | None:
+        """The rules that speak about a request, refinements applied, whatever the time; ``None`` if its act is unknown.
+
+        They are found by action, dataset, party and purpose, so that their number does
+        not slow down what has nothing to do with them.
+        """
+        return self._index.find(request, facts)
+
+    def purposes(self, request: AccessRequest) -> tuple[str, ...]:
+        """The purposes that permissions about this act, dataset and party name, whatever the request says of it."""
+        speaking = self._index.find(request, {})
+
+        def named() -> tuple[str, ...]:
+            rules = () if speaking is None else speaking.permissions
+            terms = {text for rule in rules for text in named_terms(rule.rule, PURPOSE)}
+            return tuple(sorted(terms & set(self.vocabulary.purposes.terms)))
+
+        return self.kept(("purposes", speaking), named)
 
     @cached_property
     def by_action(self) -> Mapping[str, Mapping[Kind, tuple[CompiledRule, ...]]]:
-        """Known action → the rules that speak about it, in a fixed order.
-
-        A prohibition or an obligation of a narrower act also meets a request for the
-        wider one, which would include it; a permission never does.
-        """
-        is_a = self.vocabulary.actions.is_a
-
-        def meets(rule: Rule, action: str) -> bool:
-            if any(is_a(action, named) for named in rule.actions):
-                return True
-            return rule.kind is not Kind.PERMISSION and any(is_a(named, action) for named in rule.actions)
-
+        """Known action → the rules that speak about it, in a fixed order, not yet matched to a request."""
         return {
             action.iri: {
-                kind: tuple(r for r in self.rules if r.rule.kind is kind and meets(r.rule, action.iri)) for kind in Kind
+                kind: tuple(r for r in self.rules if r.rule.kind is kind and r.meets(action.iri, actions))
+                for kind in Kind
             }
-            for action in self.vocabulary.actions
+            for actions in (self.vocabulary.actions,)
+            for action in actions
         }
+
+    @cached_property
+    def by_id(self) -> Mapping[str, tuple[CompiledRule, ...]]:
+        """Identifier → the rule; several only where policies inherit the same one."""
+        found: dict[str, tuple[CompiledRule, ...]] = {}
+        for rule in self.rules:
+            found[rule.rule.id] = (*found.get(rule.rule.id, ()), rule)
+        return found
+
+    @cached_property
+    def dutiful(self) -> tuple[CompiledRule, ...]:
+        """The rules that impose duties or name remedies."""
+        return tuple(rule for rule in self.rules if rule.duties or rule.remedies)
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was made of the rules once, to be found again; it must hold nothing that a request says."""
+        found: T | None = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            found = self._kept[key] = make()
+        return found
+
+    @cached_property
+    def _kept(self) -> dict[Hashable, Any]:
+        return {}
+
+    @cached_property
+    def inherits(self) -> bool:
+        """Whether a rule may stand in several policies, because they took it over."""
+        return len(self.by_id) != len(self.rules)
+
+    @cached_property
+    def _index(self) -> RuleIndex:
+        return RuleIndex(self.rules, self.vocabulary)
+
+    @cached_property
+    def _law(self) -> tuple[tuple[datetime | None, datetime | None], ...]:
+        return tuple((_utc(p.effective_from), _utc(p.effective_to)) for p in self.policies if p.layer is Layer.UNION)
 
 
 def compile_policies(
@@ -159,7 +283,9 @@ def compile_policies(
 
     ``standing`` facts hold for every request (such as the legal regime) and cannot
     be contradicted by one. Raises :class:`PolicyLoadError` on anything that is not
-    fully understood, and on two policies with the same identifier.
+    fully understood, on a policy whose parents are not yet resolved (see
+    :func:`synthema.policy.inheritance.resolve`), on two policies with the same
+    identifier and on two different rules with the same one.
     """
     ordered = tuple(sorted(policies, key=lambda policy: (policy.layer, policy.id)))
     ids = [policy.id for policy in ordered]
@@ -168,14 +294,42 @@ def compile_policies(
     rules: list[CompiledRule] = []
     for policy in ordered:
         check_policy(policy, vocabulary)
+        if policy.inherits:
+            raise PolicyLoadError(f"the policy {policy.id} still names parents", fix="resolve what it inherits first")
         rules += [_compile_rule(policy, rule, vocabulary) for rule in sorted(policy.rules, key=lambda rule: rule.id)]
+    _check_identifiers(rules)
     facts = dict(standing or {})
+    _check_standing(facts, vocabulary)
+    origins = {rule.rule.id: rule.origin for rule in rules if rule.rule.origin}
     identity = {
         "policies": {policy.id: policy_digest(policy) for policy in ordered},
         "vocabulary": vocabulary.version,
         "standing": {operand: record(fact.value) for operand, fact in facts.items()},
+        **({"origins": origins} if origins else {}),
     }
     return CompiledPolicies(ordered, vocabulary, MappingProxyType(facts), tuple(rules), digest(identity))
+
+
+def _check_identifiers(rules: Iterable[CompiledRule]) -> None:
+    """An identifier names one rule only: what is recorded as done about it must not count for another."""
+    written: dict[str, CompiledRule] = {}
+    for rule in rules:
+        first = written.setdefault(rule.rule.id, rule)
+        if first.origin != rule.origin:
+            raise PolicyLoadError(
+                f"the rules of {first.origin} and {rule.origin} share the identifier {rule.rule.id}",
+                fix="give each rule an identifier below its own policy's",
+            )
+
+
+def _check_standing(facts: Mapping[str, Fact], vocabulary: Vocabulary) -> None:
+    for operand, fact in facts.items():
+        known = vocabulary.operands.get(operand)
+        if known is None or not fits(fact.value, known.datatype) or fact.unit not in (None, known.unit):
+            raise PolicyLoadError(
+                f"the standing fact about '{compact(operand)[:80]}' is not understood",
+                fix="give a known operand a value of its own kind and unit",
+            )
 
 
 def _compile_rule(policy: Policy, rule: Rule, vocabulary: Vocabulary) -> CompiledRule:
@@ -185,196 +339,40 @@ def _compile_rule(policy: Policy, rule: Rule, vocabulary: Vocabulary) -> Compile
         policy=policy,
         rule=rule,
         layer=policy.layer,
+        origin=rule.origin or policy.id,
         sentence=rule_sentence(policy, rule, vocabulary),
         law=policy.law_of(rule),
         targets=None if ANY_DATASET in targets else frozenset(targets),
         assignees=frozenset(assignees) or None,
-        when=None if rule.when is None else compile_condition(rule.when, vocabulary, permissive=permissive),
-        unless=None if rule.unless is None else compile_condition(rule.unless, vocabulary, permissive=True),
+        starts=_utc(policy.effective_from),
+        ends=_utc(policy.effective_to),
+        when=_tree(rule.when, vocabulary, permissive=permissive),
+        unless=_tree(rule.unless, vocabulary, permissive=True),
+        duties=_compile_duties(rule.duties, vocabulary),
+        remedies=_compile_duties(rule.remedies, vocabulary),
+        refinements=MappingProxyType(
+            {
+                refinement.of: compile_condition(refinement.condition, vocabulary, permissive=permissive)
+                for refinement in rule.refinements
+            }
+        ),
     )
 
 
-def compile_condition(condition: Condition, vocabulary: Vocabulary, *, permissive: bool) -> Tree:
-    """Compile a condition.
-
-    Where a fact has several values, a permissive condition must hold for each of
-    them; a restrictive one holds as soon as it holds for one.
-    """
-    if isinstance(condition, Constraint):
-        operand = vocabulary.operands[condition.left]
-        return Tree(_comparison(condition, operand, vocabulary, permissive), condition, operand)
-    parts = tuple(compile_condition(part, vocabulary, permissive=permissive) for part in condition.parts)
-    functions = tuple(part.evaluate for part in parts)
-    if condition.joined == "and":
-        evaluate = _all(functions)
-    elif condition.joined == "or":
-        evaluate = _any(functions)
-    else:
-        lefts = frozenset(leaf.constraint.left for part in parts for leaf in part.leaves() if leaf.constraint)
-        evaluate = _exactly_one(functions, lefts)
-    return Tree(evaluate, joined=condition.joined, parts=parts)
+def _compile_duties(duties: Iterable[Duty], vocabulary: Vocabulary) -> tuple[CompiledDuty, ...]:
+    return tuple(
+        CompiledDuty(
+            duty,
+            _tree(duty.when, vocabulary, permissive=False),
+            _compile_duties(duty.consequences, vocabulary),
+        )
+        for duty in duties
+    )
 
 
-def _all(functions: tuple[Evaluate, ...]) -> Evaluate:
-    def evaluate(facts: Facts) -> Verdict:
-        known = True
-        for function in functions:
-            verdict = function(facts)
-            if verdict is False:
-                return False
-            if verdict is None:
-                known = False
-        return True if known else None
-
-    return evaluate
+def _tree(condition: Condition | None, vocabulary: Vocabulary, *, permissive: bool) -> Tree | None:
+    return None if condition is None else compile_condition(condition, vocabulary, permissive=permissive)
 
 
-def _any(functions: tuple[Evaluate, ...]) -> Evaluate:
-    def evaluate(facts: Facts) -> Verdict:
-        known = True
-        for function in functions:
-            verdict = function(facts)
-            if verdict is True:
-                return True
-            if verdict is None:
-                known = False
-        return False if known else None
-
-    return evaluate
-
-
-def _exactly_one(functions: tuple[Evaluate, ...], lefts: frozenset[str]) -> Evaluate:
-    def evaluate(facts: Facts) -> Verdict:
-        # "Exactly one" over a fact with several values has no single reading, so it stays undetermined.
-        if any(type(fact.value) is tuple and len(fact.value) > 1 for left in lefts if (fact := facts.get(left))):
-            return None
-        verdicts = [function(facts) for function in functions]
-        if verdicts.count(True) > 1:
-            return False
-        return None if None in verdicts else verdicts.count(True) == 1
-
-    return evaluate
-
-
-def _comparison(constraint: Constraint, operand: Operand, vocabulary: Vocabulary, permissive: bool) -> Evaluate:  # noqa: FBT001
-    if isinstance(constraint.right, OperandReference):
-        return _between_operands(constraint.operator, operand, vocabulary.operands[constraint.right.operand])
-    if operand.datatype not in (Datatype.TERM, Datatype.TEXT):
-        return _ordered(constraint.operator, operand, constraint.right)
-    rights = constraint.right if isinstance(constraint.right, tuple) else (str(constraint.right),)
-    if operand.datatype is Datatype.TEXT:
-        positive = constraint.operator in (Operator.EQ, Operator.IS_ANY_OF)
-        return _texts(operand, frozenset(rights), positive=positive, permissive=permissive)
-    if constraint.operator is Operator.IS_ALL_OF:
-        tables = [_verdicts(Operator.IS_A, (right,), operand, vocabulary) for right in rights]
-        return _includes_all(operand, tables)
-    return _terms(operand, _verdicts(constraint.operator, rights, operand, vocabulary), permissive=permissive)
-
-
-def _ordered(operator_: Operator, operand: Operand, right: Any) -> Evaluate:
-    left, unit, compare, types = operand.iri, operand.unit, _COMPARE[operator_], PYTHON_TYPES[operand.datatype]
-    finite = math.isfinite
-
-    def evaluate(facts: Facts) -> Verdict:
-        fact = facts.get(left)
-        if fact is None or (fact.unit is not None and fact.unit != unit):
-            return None
-        value: Any = fact.value
-        kind = type(value)
-        if kind not in types or (kind is float and not finite(value)) or (kind is datetime and value.tzinfo is None):
-            return None
-        return compare(value, right)
-
-    return evaluate
-
-
-def _between_operands(operator_: Operator, left: Operand, right: Operand) -> Evaluate:
-    first, second, compare, types = left.iri, right.iri, _COMPARE[operator_], PYTHON_TYPES[left.datatype]
-
-    def evaluate(facts: Facts) -> Verdict:
-        values: list[Any] = []
-        for iri, unit in ((first, left.unit), (second, right.unit)):
-            fact = facts.get(iri)
-            if fact is None or (fact.unit is not None and fact.unit != unit) or type(fact.value) not in types:
-                return None
-            if isinstance(fact.value, float) and not math.isfinite(fact.value):
-                return None
-            if isinstance(fact.value, datetime) and fact.value.tzinfo is None:
-                return None
-            values.append(fact.value)
-        return compare(values[0], values[1])
-
-    return evaluate
-
-
-def _verdicts(
-    operator_: Operator, rights: tuple[str, ...], operand: Operand, vocabulary: Vocabulary
-) -> Mapping[str, Verdict]:
-    """Each known term of the operand → whether the comparison holds for it.
-
-    A term wider than one that is named stays undetermined: part of it is meant, part is not.
-    """
-    scheme = vocabulary.terms_of(operand)
-    exact = operator_ in (Operator.EQ, Operator.NEQ)
-    meant = frozenset(rights) if exact else frozenset().union(*(scheme.descendants(right) for right in rights))
-    wider = frozenset() if exact else frozenset().union(*(scheme.ancestors(right) for right in rights)) - meant
-    positive = operator_ not in (Operator.NEQ, Operator.IS_NONE_OF)
-    return {
-        term.iri: (positive if term.iri in meant else None if term.iri in wider else not positive) for term in scheme
-    }
-
-
-def _terms(operand: Operand, table: Mapping[str, Verdict], *, permissive: bool) -> Evaluate:
-    left = operand.iri
-    look_up = table.get
-
-    def evaluate(facts: Facts) -> Verdict:
-        fact = facts.get(left)
-        if fact is None or fact.unit is not None:
-            return None
-        value = fact.value
-        if type(value) is str:
-            return look_up(value)
-        if type(value) is not tuple or not value:
-            return None
-        return _over([look_up(item) for item in value], permissive=permissive)
-
-    return evaluate
-
-
-def _texts(operand: Operand, named: frozenset[str], *, positive: bool, permissive: bool) -> Evaluate:
-    left = operand.iri
-
-    def evaluate(facts: Facts) -> Verdict:
-        fact = facts.get(left)
-        if fact is None or fact.unit is not None:
-            return None
-        values = (fact.value,) if type(fact.value) is str else fact.value
-        if type(values) is not tuple or not values or not all(type(value) is str and value for value in values):
-            return None
-        return _over([(value in named) is positive for value in values], permissive=permissive)
-
-    return evaluate
-
-
-def _includes_all(operand: Operand, tables: list[Mapping[str, Verdict]]) -> Evaluate:
-    left = operand.iri
-
-    def evaluate(facts: Facts) -> Verdict:
-        fact = facts.get(left)
-        if fact is None or fact.unit is not None:
-            return None
-        values = (fact.value,) if type(fact.value) is str else fact.value
-        if type(values) is not tuple or not values or not all(value in tables[0] for value in values):
-            return None
-        return _over([_over([table[str(v)] for v in values], permissive=False) for table in tables], permissive=True)
-
-    return evaluate
-
-
-def _over(verdicts: list[Verdict], *, permissive: bool) -> Verdict:
-    """One verdict over several values: the worst of them for a permission, the best for a prohibition."""
-    decisive = not permissive
-    if decisive in verdicts:
-        return decisive
-    return None if None in verdicts else permissive
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synthema.policy import words
-from synthema.policy.model import (
-    LAYER_NAMES,
-    Constraint,
-    Duty,
-    Kind,
-    Layer,
-    Operator,
-    Policy,
-    Rule,
-)
+from synthema.policy.model import Constraint, Duty, Layer, Operator, Policy, Rule
+from synthema.policy.outline import policy_outline, rule_statement
+from synthema.policy.plain import lines, statement_lines
 from synthema.policy.values import moment_words
 from synthema.vocabulary import Datatype, Operand, Vocabulary, compact
 
@@ -31,41 +24,13 @@ _LAYER_TITLES = {
 
 
 def explain_policy(policy: Policy, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The whole policy, one line for each statement."""
-    lines = [f"{policy.title}, version {policy.version} (layer: {LAYER_NAMES[policy.layer]}, {policy.layer})."]
-    if policy.law:
-        lines.append(f"It rests on {words.listed([str(reference) for reference in policy.law], 'and')}.")
-    lines.append(f"It is about {words.targets(policy.targets)}, for {words.parties(policy.assignees)}.")
-    if policy.effective_from is not None:
-        lines.append(f"It counts from {moment_words(policy.effective_from)}.")
-    if policy.effective_to is not None:
-        lines.append(f"It no longer counts from {moment_words(policy.effective_to)}.")
-    for rule in policy.rules:
-        lines += explain_rule(policy, rule, vocabulary)
-    for decision in policy.site_decisions:
-        label = vocabulary.label(decision.operand)
-        lines.append(f"The data protection officer confirms the threshold for the {label}: {decision.reason}")
-    return tuple(lines)
+    """The whole policy as lines of text."""
+    return lines(policy_outline(policy, vocabulary))
 
 
 def explain_rule(policy: Policy, rule: Rule, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """One rule: what it says, and its conditions and duties as a list."""
-    head = words.rule_head(policy, rule, vocabulary) + words.law(policy.law_of(rule))
-    lines: list[str] = []
-    if rule.sentence:
-        lines.append(words.sentence(rule.sentence))
-    if rule.when is None and rule.unless is None:
-        always = ", whatever the circumstances" if rule.kind is Kind.PROHIBITION else ""
-        lines.append(words.sentence(head + always))
-    if rule.when is not None:
-        lines.append(words.sentence(f"{head}, if {words.joined_words(rule.when)}:"))
-        lines += words.condition_lines(rule.when, vocabulary)
-    if rule.unless is not None:
-        lead = "Unless" if rule.when is not None else words.sentence(head).rstrip(".") + ", unless"
-        lines.append(f"{lead} {words.joined_words(rule.unless)}:")
-        lines += words.condition_lines(rule.unless, vocabulary)
-    lines += [f"  Duty: {words.sentence(words.duty(duty, vocabulary))}" for duty in rule.duties]
-    return tuple(lines)
+    """One rule as lines of text: what it says, its conditions and duties."""
+    return tuple(statement_lines(rule_statement(policy, rule, vocabulary, {})))
 
 
 def reason_sentence(reason: Reason, vocabulary: Vocabulary) -> str:
@@ -108,8 +73,8 @@ def _as_asked(reason: Reason, constraint: Constraint, operand: Operand, vocabula
 
 
 def _demand(reason: Reason, constraint: Constraint, vocabulary: Vocabulary) -> str:
-    if reason.effect == "prohibition" and reason.side == "when":
-        return "as long as this is open, the prohibition counts"
+    if reason.effect in ("prohibition", "obligation") and reason.side != "unless":
+        return f"as long as this is open, the {reason.effect} counts"
     return words.demand(constraint, vocabulary)
 
 
@@ -117,7 +82,11 @@ def obligation_sentence(obligation: Obligation, vocabulary: Vocabulary) -> str:
     """One obligation with its date or deadline."""
     duty = Duty(obligation.action, obligation.timing, obligation.within, obligation.after, obligation.evidence)
     due = f"; due {moment_words(obligation.due)}" if obligation.due else ""
-    return words.sentence(words.duty(duty, vocabulary) + due + words.law(obligation.law))
+    said = words.sentence(words.duty(duty, vocabulary) + due + words.law(obligation.law))
+    if not obligation.consequences:
+        return said
+    further = words.listed([words.settling(each, vocabulary) for each in obligation.consequences], "and")
+    return f"{said} If it is not kept, nothing more is permitted until it is done and, besides: {further}."
 
 
 def decision_sentences(decision: Decision) -> tuple[str, ...]:
@@ -125,27 +94,30 @@ def decision_sentences(decision: Decision) -> tuple[str, ...]:
     vocabulary, request = decision.vocabulary, decision.request
     outcome = "Permitted" if decision.effect == "permit" else "Denied"
     asked = f"{request.assignee} asked on {moment_words(request.at)}"
-    lines = [f"{outcome}: {asked} to {vocabulary.label(request.action)} on {request.target}."]
+    said = [f"{outcome}: {asked} to {vocabulary.label(request.action)} on {request.target}."]
     last: tuple[str | None, str | None] | None = None
     for reason in decision.reasons:
         if (reason.policy, reason.rule) != last or reason.rule is None:
-            lines.append(_rule_line(reason))
+            said.append(_rule_line(reason))
             last = (reason.policy, reason.rule)
+        elif reason.operand is None:
+            said.append(f"  – {reason.sentence}")
         explanation = reason_sentence(reason, vocabulary)
         if explanation != reason.sentence:
-            lines.append(f"  – {explanation}")
+            said.append(f"  – {explanation}")
     if decision.obligations:
-        lines.append("Duties:")
-        lines += [f"  – {obligation_sentence(obligation, vocabulary)}" for obligation in decision.obligations]
+        said.append("Duties:")
+        said += [f"  – {obligation_sentence(obligation, vocabulary)}" for obligation in decision.obligations]
     if decision.changes:
-        lines.append("The smallest change that would permit:")
-        lines += [f"  – {words.sentence(change.sentence)}" for change in decision.changes]
+        lead = "The smallest change" if decision.changes_proven else "A change (a smaller one was not ruled out)"
+        said.append(f"{lead} that would permit:")
+        said += [f"  – {words.sentence(change.sentence)}" for change in decision.changes]
     if decision.unchangeable:
-        lines.append(words.sentence(decision.unchangeable))
+        said.append(words.sentence(decision.unchangeable))
     if decision.permitted_purposes:
         labels = [vocabulary.label(iri) for iri in decision.permitted_purposes]
-        lines.append(f"Permitted purposes: {words.listed(labels, 'or')}.")
-    return tuple(lines)
+        said.append(f"Permitted purposes: {words.listed(labels, 'or')}.")
+    return tuple(said)
 
 
 def _rule_line(reason: Reason) -> str:

@@ -59,6 +59,10 @@ class Spot:
             self.fail(f"{what} is not a list", "begin each entry with '- '")
         return self.items(what)
 
+    def is_text(self, text: str) -> bool:
+        """Whether this is exactly that text, in whatever case."""
+        return isinstance(self.node, yaml.ScalarNode) and " ".join(self.node.value.split()).casefold() == text
+
     @property
     def is_list(self) -> bool:
         return isinstance(self.node, yaml.SequenceNode)
@@ -67,18 +71,25 @@ class Spot:
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)
 
-    def entries(self, what: str) -> Iterator[tuple[Spot, str, Spot]]:
-        """The entries of a mapping: key spot, key text, value spot; refuses a key that stands twice."""
+    def pairs(self, what: str) -> tuple[tuple[Spot, Spot], ...]:
+        """The keys and values of a mapping as they stand; a key may be no text, or stand twice."""
         if not isinstance(self.node, yaml.MappingNode):
             self.fail(f"{what} is not a block of 'key: value' lines", "indent the lines below it")
+        return tuple((Spot(key, self.file), Spot(value, self.file)) for key, value in self.node.value)
+
+    def name(self, seen: set[str]) -> str:
+        """The text of a key, which is added to those seen; refuses one that was seen before."""
+        name = self.text("a key")
+        if name.casefold() in seen:
+            self.fail(f"'{name}' stands twice", "write it once; for two conditions of one kind use 'all of'")
+        seen.add(name.casefold())
+        return name
+
+    def entries(self, what: str) -> Iterator[tuple[Spot, str, Spot]]:
+        """The entries of a mapping: key spot, key text, value spot; refuses a key that stands twice."""
         seen: set[str] = set()
-        for key, value in self.node.value:
-            spot = Spot(key, self.file)
-            name = spot.text("a key")
-            if name.casefold() in seen:
-                spot.fail(f"'{name}' stands twice", "write it once; for two conditions of one kind use 'all of'")
-            seen.add(name.casefold())
-            yield spot, name, Spot(value, self.file)
+        for key, value in self.pairs(what):
+            yield key, key.name(seen), value
 
 
 def read_form(text: str, file: str) -> Spot:

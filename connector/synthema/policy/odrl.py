@@ -1,7 +1,8 @@
-"""Policies as ODRL 2.2 JSON-LD in the Synthema profile, and back without loss.
+"""ODRL 2.2 JSON-LD in the Synthema profile, read back without loss.
 
 Reading is strict and knows one structure only: what :func:`to_odrl` writes. An
 unknown key, another conflict strategy or another profile refuses the policy whole.
+ODRL of others is read by ``synthema.policy.intake``.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from synthema.canonical import digest
-from synthema.clock import duration, from_text, to_text
 from synthema.errors import InputError, PolicyLoadError
 from synthema.policy.model import (
     PROFILE,
@@ -25,140 +24,23 @@ from synthema.policy.model import (
     Layer,
     OperandReference,
     Operator,
+    Parent,
     Policy,
+    Refinement,
     Rule,
     SiteDecision,
     Timing,
     Value,
 )
-from synthema.policy.values import duration_text, parse_value, value_text
-from synthema.policy.wellformed import check_policy, is_iri
-from synthema.vocabulary import PREFIXES, Datatype, Vocabulary
+from synthema.policy.odrl_writing import COLLECTIONS, CONTEXT, XSD_TYPES, datatype_of, policy_digest, to_odrl
+from synthema.policy.values import read_literal
+from synthema.policy.wellformed import check_policy
+from synthema.vocabulary import Datatype, Vocabulary
 
-CONTEXT = [
-    "http://www.w3.org/ns/odrl.jsonld",
-    {**PREFIXES, "dct": "http://purl.org/dc/terms/", "xsd": "http://www.w3.org/2001/XMLSchema#"},
-]
+__all__ = ["CONTEXT", "datatype_of", "from_odrl", "policy_digest", "to_odrl"]
 
-_XSD = {
-    Datatype.NUMBER: "xsd:double",
-    Datatype.COUNT: "xsd:integer",
-    Datatype.BOOLEAN: "xsd:boolean",
-    Datatype.DATE: "xsd:dateTime",
-    Datatype.DURATION: "xsd:dayTimeDuration",
-    Datatype.TEXT: "xsd:string",
-}
-_DATATYPES = {text: datatype for datatype, text in _XSD.items()}
+_DATATYPES = {text: datatype for datatype, text in XSD_TYPES.items()}
 _LOGICAL = ("and", "or", "xone")
-
-
-def to_odrl(policy: Policy) -> dict[str, Any]:
-    """The JSON-LD of a policy. Agreements (L4) are ``Agreement``, all others ``Set``."""
-    value: dict[str, Any] = {
-        "@context": CONTEXT,
-        "@type": "Agreement" if policy.layer is Layer.AGREEMENT else "Set",
-        "uid": policy.id,
-        "profile": PROFILE,
-        "conflict": "prohibit",
-        "syn:layer": str(policy.layer),
-        "syn:version": policy.version,
-        "dct:title": policy.title,
-        "target": list(policy.targets),
-    }
-    _put(value, "assigner", policy.assigner)
-    _put(value, "assignee", list(policy.assignees))
-    _put(value, "syn:lawReference", [_law(reference) for reference in policy.law])
-    _put(value, "syn:effectiveFrom", to_text(policy.effective_from) if policy.effective_from else None)
-    _put(value, "syn:effectiveTo", to_text(policy.effective_to) if policy.effective_to else None)
-    _put(value, "syn:siteDecision", [{"syn:operand": d.operand, "syn:reason": d.reason} for d in policy.site_decisions])
-    for kind in Kind:
-        _put(value, kind, [_rule(rule) for rule in policy.rules if rule.kind is kind])
-    # The order of rules of different kinds means nothing but belongs to the author's text.
-    value["syn:ruleOrder"] = [rule.id for rule in policy.rules]
-    return value
-
-
-def policy_digest(policy: Policy) -> str:
-    """``sha256:<hex>`` over the canonical JSON of the ODRL form."""
-    return digest(to_odrl(policy))
-
-
-def _put(value: dict[str, Any], key: str, item: Any) -> None:
-    if item not in (None, [], ""):
-        value[key] = item
-
-
-def _law(reference: LawReference) -> dict[str, str]:
-    return {"syn:act": reference.act, "syn:article": reference.article, "syn:eli": reference.eli}
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    value: dict[str, Any] = {"uid": rule.id}
-    if rule.kind is Kind.OBLIGATION:
-        value |= _duty(rule.duties[0])
-        value["syn:triggeredBy"] = list(rule.actions)
-    else:
-        value["action"] = list(rule.actions)
-        _put(value, "duty", [_duty(duty) for duty in rule.duties])
-    _put(value, "target", list(rule.targets))
-    _put(value, "assignee", list(rule.assignees))
-    _put(value, "constraint", _conditions(rule.when))
-    _put(value, "syn:unless", _conditions(rule.unless))
-    _put(value, "syn:lawReference", [_law(reference) for reference in rule.law])
-    _put(value, "syn:sentence", rule.sentence)
-    return value
-
-
-def _duty(duty: Duty) -> dict[str, Any]:
-    value: dict[str, Any] = {"action": duty.action, "syn:dutyTiming": str(duty.timing)}
-    if duty.within is not None:
-        value |= {"syn:deadline": duration_text(duty.within), "syn:deadlineAfter": str(duty.after)}
-    _put(value, "syn:evidenceType", duty.evidence)
-    return value
-
-
-def _conditions(condition: Condition | None) -> list[dict[str, Any]]:
-    return [] if condition is None else [_condition(condition)]
-
-
-def _condition(condition: Condition) -> dict[str, Any]:
-    if isinstance(condition, Combination):
-        return {condition.joined: [_condition(part) for part in condition.parts]}
-    value: dict[str, Any] = {"leftOperand": condition.left, "operator": str(condition.operator)}
-    if isinstance(condition.right, OperandReference):
-        value["rightOperandReference"] = condition.right.operand
-    else:
-        value["rightOperand"] = _right(condition.right)
-    _put(value, "unit", condition.unit)
-    return value
-
-
-def _right(value: Value) -> Any:
-    if isinstance(value, tuple):
-        return [_right(item) for item in value]
-    if isinstance(value, str) and is_iri(value):
-        return {"@id": value}
-    return {"@value": value_text(value), "@type": _XSD[datatype_of(value)]}
-
-
-def datatype_of(value: Value) -> Datatype:
-    """The datatype a literal right operand is written with."""
-    match value:
-        case bool():
-            return Datatype.BOOLEAN
-        case int():
-            return Datatype.COUNT
-        case float():
-            return Datatype.NUMBER
-        case datetime():
-            return Datatype.DATE
-        case timedelta():
-            return Datatype.DURATION
-        case _:
-            return Datatype.TEXT
-
-
-# ── and back ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def from_odrl(value: Mapping[str, Any], vocabulary: Vocabulary) -> Policy:
@@ -185,6 +67,7 @@ def from_odrl(value: Mapping[str, Any], vocabulary: Vocabulary) -> Policy:
         effective_from=_read_time(reader.maybe("syn:effectiveFrom")),
         effective_to=_read_time(reader.maybe("syn:effectiveTo")),
         site_decisions=tuple(_read_decision(item) for item in reader.objects("syn:siteDecision")),
+        inherits=_read_parents(reader),
     )
     reader.close()
     check_policy(policy, vocabulary)
@@ -198,47 +81,115 @@ def _in_order(rules: list[Rule], order: tuple[str, ...]) -> tuple[Rule, ...]:
     return tuple(by_id[rule_id] for rule_id in order)
 
 
+def _read_parents(reader: _Reader) -> tuple[Parent, ...]:
+    named = reader.texts("inheritFrom")
+    parents = []
+    for item in reader.objects("syn:inheritance"):
+        inner = _Reader(item, "inheritance")
+        parents.append(Parent(inner.node("syn:inheritedPolicy"), inner.take("syn:inheritedVersion", str)))
+        inner.close()
+    if named != tuple(parent.policy for parent in parents):
+        _refuse(
+            "'inheritFrom' and 'syn:inheritance' do not name the same policies",
+            "name each policy in both, in the same order, with its version in 'syn:inheritance'",
+        )
+    return tuple(parents)
+
+
 def _read_rule(value: Mapping[str, Any], kind: Kind) -> Rule:
     reader = _Reader(value, kind)
     rule_id = reader.take("uid", str)
-    if kind is Kind.OBLIGATION:
-        actions = reader.texts("syn:triggeredBy")
-        duties: tuple[Duty, ...] = (_read_duty(reader),)
-    else:
-        actions = reader.texts("action")
-        duties = tuple(_close_duty(item) for item in reader.objects("duty"))
+    narrowed: dict[str, Condition] = {}
+    obligation = kind is Kind.OBLIGATION
     rule = Rule(
         id=rule_id,
         kind=kind,
-        actions=actions,
+        actions=_read_actions(reader, "syn:triggeredBy" if obligation else "action", narrowed),
         when=_read_conditions(reader, "constraint"),
         unless=_read_conditions(reader, "syn:unless"),
-        targets=reader.texts("target"),
-        assignees=reader.texts("assignee"),
-        duties=duties,
+        targets=_read_collections(reader, "target", narrowed),
+        assignees=_read_collections(reader, "assignee", narrowed),
+        duties=(_read_duty(reader, "syn:dutyConstraint"),) if obligation else _read_duties(reader, "duty"),
         law=_read_law(reader),
         sentence=reader.maybe("syn:sentence") or "",
+        refinements=tuple(Refinement(of, condition) for of, condition in narrowed.items()),
+        remedies=_read_duties(reader, "remedy"),
+        origin=reader.node("syn:origin") if "syn:origin" in reader else "",
     )
     reader.close()
     return rule
 
 
-def _close_duty(value: Mapping[str, Any]) -> Duty:
+def _read_actions(reader: _Reader, key: str, narrowed: dict[str, Condition]) -> tuple[str, ...]:
+    iris = []
+    for item in reader.mixed(key):
+        if isinstance(item, str):
+            iris.append(item)
+            continue
+        inner = _Reader(item, "refined action")
+        iris.append(inner.node("rdf:value"))
+        _narrow(narrowed, iris[-1], inner)
+    return tuple(iris)
+
+
+def _read_collections(reader: _Reader, key: str, narrowed: dict[str, Condition]) -> tuple[str, ...]:
+    iris = []
+    for item in reader.mixed(key):
+        if isinstance(item, str):
+            iris.append(item)
+            continue
+        inner = _Reader(item, f"refined {key}")
+        inner.expect("@type", COLLECTIONS[key])
+        iris.append(inner.take("source", str))
+        _narrow(narrowed, iris[-1], inner)
+    return tuple(iris)
+
+
+def _narrow(narrowed: dict[str, Condition], iri: str, inner: _Reader) -> None:
+    condition = _read_conditions(inner, "refinement")
+    inner.close()
+    if condition is None:
+        _refuse(f"the refinement of {iri} says nothing", "give one condition, or write the identifier alone")
+    if narrowed.setdefault(iri, condition) != condition:
+        _refuse(f"{iri} is narrowed in two ways", "narrow it once, with the conditions joined by 'and'")
+
+
+def _read_duties(reader: _Reader, key: str) -> tuple[Duty, ...]:
+    return tuple(_close_duty(item) for item in reader.objects(key))
+
+
+def _close_duty(value: Mapping[str, Any], depth: int = 0) -> Duty:
     reader = _Reader(value, "duty")
-    duty = _read_duty(reader)
+    duty = _read_duty(reader, "constraint", depth)
     reader.close()
     return duty
 
 
-def _read_duty(reader: _Reader) -> Duty:
+def _read_duty(reader: _Reader, when: str, depth: int = 0) -> Duty:
+    if depth > 1:
+        _refuse("a consequence has a consequence of its own", "give all consequences to the first duty")
     within = reader.maybe("syn:deadline")
     return Duty(
         action=reader.take("action", str),
         timing=reader.member("syn:dutyTiming", Timing),
-        within=None if within is None else duration(within),
+        within=None if within is None else _duration(within),
         after=Event.DECISION if within is None else reader.member("syn:deadlineAfter", Event),
         evidence=reader.maybe("syn:evidenceType"),
+        when=_read_conditions(reader, when),
+        consequences=tuple(_close_duty(item, depth + 1) for item in reader.objects("consequence")),
     )
+
+
+def _duration(text: str) -> timedelta:
+    step = _literal(text, Datatype.DURATION)
+    return step if isinstance(step, timedelta) else timedelta(0)
+
+
+def _literal(text: str, datatype: Datatype) -> Value:
+    try:
+        return read_literal(text, datatype)
+    except InputError as error:
+        raise PolicyLoadError(error.message, fix=error.fix) from error
 
 
 def _read_conditions(reader: _Reader, key: str) -> Condition | None:
@@ -289,10 +240,7 @@ def _read_value(value: Any) -> Value:
         _refuse(f"the data type '{type_}' is not known", f"use one of: {', '.join(sorted(_DATATYPES))}")
     text = inner.take("@value", str)
     inner.close()
-    try:
-        return parse_value(text, _DATATYPES[type_])
-    except InputError as error:
-        raise PolicyLoadError(error.message, fix=error.fix) from error
+    return _literal(text, _DATATYPES[type_])
 
 
 def _read_law(reader: _Reader) -> tuple[LawReference, ...]:
@@ -312,7 +260,8 @@ def _read_decision(value: Mapping[str, Any]) -> SiteDecision:
 
 
 def _read_time(text: str | None) -> datetime | None:
-    return None if text is None else from_text(text)
+    moment = None if text is None else _literal(text, Datatype.DATE)
+    return moment if isinstance(moment, datetime) else None
 
 
 class _Reader:
@@ -324,6 +273,9 @@ class _Reader:
         self._rest = dict(value)
         self._what = what
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._rest
+
     def take(self, key: str, type_: type | tuple[type, ...]) -> Any:
         if key not in self._rest:
             _refuse(f"the {self._what} lacks '{key}'", f"add '{key}'")
@@ -334,6 +286,12 @@ class _Reader:
 
     def maybe(self, key: str) -> str | None:
         return self.take(key, str) if key in self._rest else None
+
+    def node(self, key: str) -> str:
+        inner = _Reader(self.take(key, Mapping), f"{key} of the {self._what}")
+        iri = str(inner.take("@id", str))
+        inner.close()
+        return iri
 
     def member(self, key: str, enumeration: Any) -> Any:
         text = self.take(key, str)
@@ -350,6 +308,14 @@ class _Reader:
         if not all(isinstance(item, str) for item in items):
             _refuse(f"'{key}' of the {self._what} holds something else than text", "give a list of texts")
         return tuple(items)
+
+    def mixed(self, key: str) -> list[Any]:
+        items = self.take(key, list) if key in self._rest else []
+        if not all(isinstance(item, str | Mapping) for item in items):
+            _refuse(
+                f"'{key}' of the {self._what} holds something else than texts and objects", "write it as to_odrl does"
+            )
+        return list(items)
 
     def objects(self, key: str) -> list[Mapping[str, Any]]:
         items = self.take(key, list) if key in self._rest else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyoxigraph
 from pyoxigraph import Literal, NamedNode, Quad, Triple
@@ -22,13 +22,14 @@ from synthema.policy.model import (
     Rule,
     Value,
 )
-from synthema.policy.odrl import datatype_of
+from synthema.policy.odrl_writing import COLLECTIONS, PINNED_PREFIXES, datatype_of, refinements_of
 from synthema.policy.values import duration_text, value_text
 from synthema.policy.wellformed import is_iri
 from synthema.vocabulary import PREFIXES, Datatype
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 _RDF_TYPE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#type")
+_RDF_VALUE = NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#value")
 _TITLE = NamedNode("http://purl.org/dc/terms/title")
 _XSD = "http://www.w3.org/2001/XMLSchema#"
 _TYPES = {
@@ -64,6 +65,12 @@ def triples(policy: Policy) -> Iterator[Triple]:
         yield Triple(me, _syn("siteDecision"), node)
         yield Triple(node, _syn("operand"), NamedNode(decision.operand))
         yield Triple(node, _syn("reason"), Literal(decision.reason))
+    for number, parent in enumerate(policy.inherits, start=1):
+        node = NamedNode(_below(policy.id, f"inherited-{number}"))
+        yield Triple(me, _odrl("inheritFrom"), NamedNode(parent.policy))
+        yield Triple(me, _syn("inheritance"), node)
+        yield Triple(node, _syn("inheritedPolicy"), NamedNode(parent.policy))
+        yield Triple(node, _syn("inheritedVersion"), Literal(parent.version))
     for rule in policy.rules:
         yield Triple(me, _odrl(rule.kind), NamedNode(rule.id))
         yield from _rule(rule)
@@ -73,18 +80,17 @@ def _rule(rule: Rule) -> Iterator[Triple]:
     me = NamedNode(rule.id)
     name = {Kind.PERMISSION: "Permission", Kind.PROHIBITION: "Prohibition", Kind.OBLIGATION: "Duty"}[rule.kind]
     yield Triple(me, _RDF_TYPE, _odrl(name))
+    narrowed = refinements_of(rule)
     if rule.kind is Kind.OBLIGATION:
-        yield from (Triple(me, _syn("triggeredBy"), NamedNode(action)) for action in rule.actions)
-        yield from _duty(me, rule.duties[0])
+        yield from _actions(me, _syn("triggeredBy"), rule.actions, narrowed)
+        # The rule's own condition has the name "when" below it.
+        yield from _duty(me, rule.duties[0], _syn("dutyConstraint"), "duty-when")
     else:
-        yield from _nodes(me, "action", rule.actions)
-        for number, duty in enumerate(rule.duties, start=1):
-            node = NamedNode(_below(rule.id, f"duty-{number}"))
-            yield Triple(me, _odrl("duty"), node)
-            yield Triple(node, _RDF_TYPE, _odrl("Duty"))
-            yield from _duty(node, duty)
-    yield from _nodes(me, "target", rule.targets)
-    yield from _nodes(me, "assignee", rule.assignees)
+        yield from _actions(me, _odrl("action"), rule.actions, narrowed)
+        yield from _duties(me, "duty", rule.duties)
+    yield from _duties(me, "remedy", rule.remedies)
+    yield from _collections(me, "target", rule.targets, narrowed)
+    yield from _collections(me, "assignee", rule.assignees, narrowed)
     if rule.when is not None:
         yield from _condition(me, _odrl("constraint"), rule.when, _below(rule.id, "when"))
     if rule.unless is not None:
@@ -92,9 +98,46 @@ def _rule(rule: Rule) -> Iterator[Triple]:
     yield from _law(rule.id, rule.law)
     if rule.sentence:
         yield Triple(me, _syn("sentence"), Literal(rule.sentence))
+    if rule.origin:
+        yield Triple(me, _syn("origin"), NamedNode(rule.origin))
 
 
-def _duty(me: NamedNode, duty: Duty) -> Iterator[Triple]:
+def _actions(
+    me: NamedNode, link: NamedNode, iris: Iterable[str], narrowed: Mapping[str, Condition]
+) -> Iterator[Triple]:
+    for number, iri in enumerate(iris, start=1):
+        if iri not in narrowed:
+            yield Triple(me, link, NamedNode(iri))
+            continue
+        node = NamedNode(_below(me.value, f"action-{number}"))
+        yield Triple(me, link, node)
+        yield Triple(node, _RDF_TYPE, _odrl("Action"))
+        yield Triple(node, _RDF_VALUE, NamedNode(iri))
+        yield from _condition(node, _odrl("refinement"), narrowed[iri], _below(node.value, "refinement"))
+
+
+def _collections(me: NamedNode, name: str, iris: Iterable[str], narrowed: Mapping[str, Condition]) -> Iterator[Triple]:
+    for number, iri in enumerate(iris, start=1):
+        if iri not in narrowed:
+            yield Triple(me, _odrl(name), NamedNode(iri))
+            continue
+        node = NamedNode(_below(me.value, f"{name}-{number}"))
+        yield Triple(me, _odrl(name), node)
+        yield Triple(node, _RDF_TYPE, _odrl(COLLECTIONS[name]))
+        yield Triple(node, _odrl("source"), NamedNode(iri))
+        yield from _condition(node, _odrl("refinement"), narrowed[iri], _below(node.value, "refinement"))
+
+
+def _duties(me: NamedNode, name: str, duties: Iterable[Duty]) -> Iterator[Triple]:
+    for number, duty in enumerate(duties, start=1):
+        node = NamedNode(_below(me.value, f"{name}-{number}"))
+        yield Triple(me, _odrl(name), node)
+        yield Triple(node, _RDF_TYPE, _odrl("Duty"))
+        yield from _duty(node, duty, _odrl("constraint"), "when")
+
+
+def _duty(me: NamedNode, duty: Duty, when: NamedNode, name: str) -> Iterator[Triple]:
+    """What is said of a duty; ``when`` and ``name`` are the property and the last part of the name of its condition."""
     yield Triple(me, _odrl("action"), NamedNode(duty.action))
     yield Triple(me, _syn("dutyTiming"), _syn(duty.timing))
     if duty.within is not None:
@@ -102,6 +145,9 @@ def _duty(me: NamedNode, duty: Duty) -> Iterator[Triple]:
         yield Triple(me, _syn("deadlineAfter"), _syn(duty.after))
     if duty.evidence is not None:
         yield Triple(me, _syn("evidenceType"), Literal(duty.evidence))
+    if duty.when is not None:
+        yield from _condition(me, when, duty.when, _below(me.value, name))
+    yield from _duties(me, "consequence", duty.consequences)
 
 
 def _condition(parent: NamedNode, link: NamedNode, condition: Condition, iri: str) -> Iterator[Triple]:
@@ -171,10 +217,13 @@ def to_nquads(policy: Policy, graph: str | None = None) -> bytes:
 
 
 def to_turtle(policy: Policy) -> str:
-    """Turtle with the prefixes of the pinned vocabulary."""
-    text = pyoxigraph.serialize(
-        list(triples(policy)),
-        format=pyoxigraph.RdfFormat.TURTLE,
-        prefixes={**PREFIXES, "xsd": _XSD, "dct": "http://purl.org/dc/terms/"},
-    )
+    """Turtle with the prefixes of the profile, and those of the vocabulary that the policy needs beside them."""
+    statements = list(triples(policy))
+    named = [node.value for triple in statements for node in triple if isinstance(node, NamedNode)]
+    further = {
+        prefix: namespace
+        for prefix, namespace in PREFIXES.items()
+        if prefix not in PINNED_PREFIXES and any(iri.startswith(namespace) for iri in named)
+    }
+    text = pyoxigraph.serialize(statements, format=pyoxigraph.RdfFormat.TURTLE, prefixes={**PINNED_PREFIXES, **further})
     return (text or b"").decode()

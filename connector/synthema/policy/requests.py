@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from synthema.errors import InputError
@@ -20,6 +21,7 @@ def access_request(
     at: datetime,
     facts: Mapping[str, Fact | Value],
     fulfilled: tuple[Fulfilment, ...] = (),
+    collections: Mapping[str, tuple[str, ...]] | None = None,
 ) -> AccessRequest:
     """A request with names resolved: operands, the action and terms may be short names, compact or full IRIs.
 
@@ -32,7 +34,7 @@ def access_request(
         if operand.iri in resolved:
             raise InputError(f"the fact '{operand.name}' is given twice", fix="give it once")
         fact = given if isinstance(given, Fact) else Fact(given)
-        resolved[operand.iri] = Fact(_term(fact.value, operand, vocabulary), fact.evidence, fact.unit)
+        resolved[operand.iri] = replace(fact, value=_term(fact.value, operand, vocabulary))
     return AccessRequest(
         id=id,
         action=vocabulary.actions.find(action) or expand(action),
@@ -41,6 +43,7 @@ def access_request(
         at=at,
         facts=resolved,
         fulfilled=fulfilled,
+        collections=collections or {},
     )
 
 

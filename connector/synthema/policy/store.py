@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
 from synthema.clock import Clock
-from synthema.errors import ConflictError, DeniedError, PolicyLoadError
+from synthema.errors import ConflictError, DeniedError, NotFoundError, PolicyLoadError
 from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, Signatory, SignatureCheck
 from synthema.ids import new_id
-from synthema.policy.analyse import Difference, Finding, analyse, semantic_diff
+from synthema.policy.analysis import (
+    CaseResult,
+    analyse,
+    compare,
+    load_case_files,
+    read_cases,
+    run_cases,
+)
 from synthema.policy.authoring import parse_policy
-from synthema.policy.cases import CaseResult, load_case_files, read_cases, run_cases
 from synthema.policy.compile import CompiledPolicies, compile_policies
+from synthema.policy.decide import decide
+from synthema.policy.decision import Decision
+from synthema.policy.inheritance import resolve
 from synthema.policy.law import union_law
-from synthema.policy.model import ANY_DATASET, Fact, Layer, Policy
+from synthema.policy.memberships import CollectionRegister, Log
+from synthema.policy.model import AccessRequest, Fact, Layer, Parent, Policy
 from synthema.policy.odrl import policy_digest, to_odrl
+from synthema.policy.reviewing import Review
 from synthema.policy.versions import (
     PolicyState,
     PolicyVersion,
     active_ids,
     active_rows,
+    every_active_row,
     find_version,
     move,
     policy_signatures,
     policy_versions,
+    rows_at,
     signing_bytes,
     version_of,
 )
 from synthema.policy.wellformed import check_policy
+from synthema.policy.words import rule_sentence
 from synthema.policy.writing import write_form
 from synthema.provenance.model import Activity, Agent, Entity
 from synthema.storage import Database
@@ -41,34 +57,11 @@ from synthema.vocabulary import Vocabulary
 _CACHED: Final = 256
 
 
-class Log(Protocol):
-    """What this room needs of the provenance log."""
-
-    def append(self, connection: Connection, activity: Activity) -> object: ...
-
-    def iri(self, kind: str, identifier: str) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """What the people who sign should know about a version."""
-
-    findings: tuple[Finding, ...]
-    cases: tuple[CaseResult, ...]
-    differences: tuple[Difference, ...]
-
-    def obstacles(self, acknowledged: Collection[str] = ()) -> tuple[str, ...]:
-        """What stands in the way of activation, in sentences."""
-        open_ = [f for f in self.findings if f.severity == "error" and f.key not in acknowledged]
-        failed = [result for result in self.cases if not result.passed]
-        return (
-            *(f"{finding.key}: {finding.sentence}" for finding in open_),
-            *(f"case failed: {result.sentence}" for result in failed),
-        )
-
-
 class PolicyStore:
-    """The policies of one connector. ``base`` of short names is the connector's own address, as its log knows it."""
+    """The policies of one connector, and the ``collections`` of datasets and parties they may name.
+
+    Short names are below the connector's own address, as its log knows it.
+    """
 
     def __init__(
         self,
@@ -94,6 +87,7 @@ class PolicyStore:
         self._clock = clock
         self._people = people
         self._base = log.iri("policy", "x").removesuffix("/id/policy/x")
+        self.collections = CollectionRegister(database, log, clock, people)
         self._compiled: dict[tuple[str, str, tuple[str, ...]], CompiledPolicies] = {}
         self._lock = threading.Lock()
 
@@ -124,6 +118,7 @@ class PolicyStore:
         self, connection: Connection, policy: Policy, text: str, cases: str, by: Agent | None
     ) -> PolicyVersion:
         digest = policy_digest(policy)
+        self._resolved(connection, policy)
         known = connection.execute(
             select(policy_versions.c.digest, policy_versions.c.cases).where(
                 policy_versions.c.policy_id == policy.id, policy_versions.c.version == policy.version
@@ -143,17 +138,61 @@ class PolicyStore:
         """The findings, the outcome of its cases, and what it changes against the version in force."""
         with self._database.read() as connection:
             found = find_version(connection, policy_id, version, self.vocabulary)
-            active = [version_of(connection, row, self.vocabulary).policy for row in active_rows(connection, ())]
-        return self._review(found, active)
+            return self._review(connection, found)
 
-    def _review(self, version: PolicyVersion, active: Sequence[Policy]) -> Review:
-        before = next((policy for policy in active if policy.id == version.policy.id), None)
-        others = [*self._packs, *(policy for policy in active if policy.id != version.policy.id)]
+    def _review(self, connection: Connection, version: PolicyVersion) -> Review:
+        policy, active = self._resolved(connection, version.policy), self._in_force(connection)
+        before = next((other for other in active if other.id == policy.id), None)
+        others = [*self._packs, *(other for other in active if other.id != policy.id)]
         return Review(
-            findings=analyse(version.policy, self.vocabulary, others),
-            cases=self._run_cases(version),
-            differences=() if before is None else semantic_diff(before, version.policy, self.vocabulary),
+            findings=analyse(policy, self.vocabulary, others, standing=self._standing),
+            cases=self._run_cases(replace(version, policy=policy)),
+            comparison=None if before is None else compare(before, policy, self.vocabulary, standing=self._standing),
         )
+
+    def beside(self, policy: Policy) -> tuple[Policy, list[Policy]]:
+        """A policy with all it inherits, and what it would stand beside: the law packs, and the others in force."""
+        with self._database.read() as connection:
+            others = [other for other in self._in_force(connection) if other.id != policy.id]
+            return self._resolved(connection, policy), [*self._packs, *others]
+
+    def in_force(self, policy_id: str) -> Policy | None:
+        """The version of a policy that is in force, with all it inherits; ``None`` if there is none."""
+        with self._database.read() as connection:
+            return next((policy for policy in self._in_force(connection) if policy.id == policy_id), None)
+
+    @property
+    def standing(self) -> Mapping[str, Fact]:
+        """The facts that hold for every request."""
+        return self._standing
+
+    def _in_force(self, connection: Connection) -> list[Policy]:
+        """The active policies with all they inherit, but for those that lost a parent and deny by themselves.
+
+        A new version that mends such a policy must not fail on the old one.
+        """
+        found = []
+        for row in active_rows(connection, ()):
+            with contextlib.suppress(PolicyLoadError):
+                found.append(self._resolved(connection, version_of(connection, row, self.vocabulary).policy))
+        return found
+
+    def _resolved(self, connection: Connection, policy: Policy, *, withdrawn: bool = False) -> Policy:
+        """A policy with the rules of its parents, each a version two people have signed and nobody withdrew.
+
+        With ``withdrawn``, what it would say if none of them had been: to see what it is about, not to decide.
+        """
+        allowed = {PolicyState.ACTIVE, PolicyState.SUPERSEDED, *((PolicyState.WITHDRAWN,) if withdrawn else ())}
+
+        def find(parent: Parent) -> Policy:
+            found = find_version(connection, parent.policy, parent.version, self.vocabulary)
+            if found.state not in allowed:
+                raise NotFoundError(
+                    f"it is {found.state}", fix="inherit from a version that is signed and not withdrawn"
+                )
+            return found.policy
+
+        return resolve(policy, find)
 
     def _run_cases(self, version: PolicyVersion) -> tuple[CaseResult, ...]:
         files = [file for file in load_case_files(self.vocabulary) if file.policy == version.policy.id]
@@ -228,8 +267,7 @@ class PolicyStore:
                 "no data protection officer is among the two who sign",
                 fix="a person with the role 'dpo' must be the second to sign",
             )
-        active = [version_of(connection, row, self.vocabulary).policy for row in active_rows(connection, ())]
-        obstacles = self._review(version, active).obstacles({*version.acknowledged, *acknowledge})
+        obstacles = self._review(connection, version).obstacles({*version.acknowledged, *acknowledge})
         if obstacles:
             raise ConflictError(
                 f"{len(obstacles)} findings stand in the way: {' | '.join(obstacles[:5])}",
@@ -243,7 +281,11 @@ class PolicyStore:
                 move(connection, old, "supersede", ended_at=self._clock.now())
 
     def withdraw(self, policy_id: str, version: str, *, by: Agent | None = None) -> PolicyVersion:
-        """Take a version out of force: what it permitted is denied from now on."""
+        """Take a version out of force: what it permitted is denied from now on.
+
+        A policy that inherits from it can no longer be compiled, so that nothing is decided
+        about the datasets it speaks about until a new version of it stands without.
+        """
 
         def work(connection: Connection) -> PolicyVersion:
             kept = find_version(connection, policy_id, version, self.vocabulary)
@@ -261,6 +303,11 @@ class PolicyStore:
         :class:`ConflictError` when the agreement has its policy already.
         """
         check_policy(policy, self.vocabulary)
+        if any(rule.origin for rule in policy.rules):
+            raise PolicyLoadError(
+                "a rule of this agreement claims to come from another policy",
+                fix="leave 'syn:origin' out; name what is inherited under 'inheritFrom'",
+            )
         if policy.layer is not Layer.AGREEMENT or not policy.assignees or not agreement_id:
             raise PolicyLoadError(
                 "this is not the policy of an agreement between named parties", fix="give a policy of L4 with assignees"
@@ -270,6 +317,7 @@ class PolicyStore:
         ).first()
         if known is not None:
             raise ConflictError("this agreement has its policy already", fix="conclude a new agreement to change it")
+        self._resolved(connection, policy)
         form = write_form(policy, self.vocabulary)
         version = self._insert(connection, policy, form, PolicyState.ACTIVE, agreement=agreement_id)
         self._record(connection, "AgreementPolicy", f"Agreement in force: {policy.title}", version, None, new=True)
@@ -303,7 +351,9 @@ class PolicyStore:
         """What decides about a dataset (IRI) under an agreement: law, site, dataset, and this agreement alone.
 
         Kept until another version comes into force or goes. Without an agreement
-        there is no L4 policy, and a decision denies saying so.
+        there is no L4 policy, and a decision denies saying so. Only a policy that names other datasets
+        of this site and nothing else is left out: what names a collection may mean this dataset.
+        Raises :class:`PolicyLoadError` when a policy lost a parent it inherits from.
         """
         with self._database.read() as connection:
             key = (target, agreement or "", active_ids(connection, agreement or ""))
@@ -311,8 +361,12 @@ class PolicyStore:
             if known is not None:
                 return known
             rows = active_rows(connection, (agreement,) if agreement else ())
-            policies = [version_of(connection, row, self.vocabulary).policy for row in rows]
-        about = [policy for policy in policies if _is_about(policy, target)]
+            found = [version_of(connection, row, self.vocabulary).policy for row in rows]
+            about = [
+                self._resolved(connection, policy)
+                for policy in found
+                if self._may_be_about(self._resolved(connection, policy, withdrawn=True), target)
+            ]
         compiled = compile_policies([*self._packs, *about], self.vocabulary, standing=self._standing)
         with self._lock:
             if len(self._compiled) >= _CACHED:
@@ -320,7 +374,52 @@ class PolicyStore:
             self._compiled[key] = compiled
         return compiled
 
+    def compiled_at(self, target: str, agreement: str | None, at: datetime) -> CompiledPolicies:
+        """What decided about a dataset earlier, for replay: the versions in force then, under the law of now.
+
+        A law pack or vocabulary that changed since gives other policies, whose digest says so.
+        """
+        with self._database.read() as connection:
+            rows = rows_at(connection, (agreement,) if agreement else (), at)
+            found = [
+                self._resolved(connection, version_of(connection, row, self.vocabulary).policy, withdrawn=True)
+                for row in rows
+            ]
+        about = [policy for policy in found if self._may_be_about(policy, target)]
+        return compile_policies([*self._packs, *about], self.vocabulary, standing=self._standing)
+
+    def decide(self, request: AccessRequest, agreement: str | None = None) -> tuple[Decision, CompiledPolicies]:
+        """The decision on a request under the policies in force, and those policies.
+
+        The one door through which this house decides: which collections a dataset and a party are in is never taken
+        from a request. Raises :class:`PolicyLoadError` when a policy lost a parent it inherits from.
+        """
+        placed = self.placed(request)
+        compiled = self.compiled(placed.target, agreement)
+        return decide(compiled, placed), compiled
+
+    def naming(self, collection: str) -> tuple[str, ...]:
+        """The rules in force that name a collection, or one that holds it, each as a sentence with its policy."""
+        names = {collection, *self.collections.of(collection).get(collection, ())}
+        with self._database.read() as connection:
+            policies = [version_of(connection, row, self.vocabulary).policy for row in every_active_row(connection)]
+        return tuple(
+            f"{policy.title} ({policy.layer}): {rule_sentence(policy, rule, self.vocabulary)}"
+            for policy in (*self._packs, *policies)
+            for rule in policy.rules
+            if not names.isdisjoint((*policy.targets_of(rule), *policy.assignees_of(rule)))
+        )
+
+    def placed(self, request: AccessRequest) -> AccessRequest:
+        """The request with the collections this site knows its dataset and its party to be in, and no others."""
+        return replace(request, collections=self.collections.of(request.target, request.assignee))
+
     # helpers ---------------------------------------------------------------------------
+
+    def _may_be_about(self, policy: Policy, target: str) -> bool:
+        datasets = self._log.iri("dataset", "")
+        named = {iri for rule in policy.rules for iri in policy.targets_of(rule)}
+        return any(iri == target or not iri.startswith(datasets) for iri in named)
 
     def _insert(
         self,
@@ -389,7 +488,3 @@ class PolicyStore:
             attributes={"state": str(version.state), "signatures": len(version.signed_by)},
         )
         self._log.append(connection, activity)
-
-
-def _is_about(policy: Policy, target: str) -> bool:
-    return any({ANY_DATASET, target} & set(policy.targets_of(rule)) for rule in policy.rules)

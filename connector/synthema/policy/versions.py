@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, UniqueConstraint, select, update
+from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, UniqueConstraint, or_, select, update
 
 from synthema.canonical import canonical_json
 from synthema.errors import ConflictError, IntegrityError, NotFoundError
@@ -152,6 +152,26 @@ def active_rows(connection: Connection, agreements: Sequence[str]) -> list[dict[
         .where(policy_versions.c.state == PolicyState.ACTIVE, policy_versions.c.agreement.in_(["", *agreements]))
         .order_by(policy_versions.c.id)
     )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def rows_at(connection: Connection, agreements: Sequence[str], at: datetime) -> list[dict[str, Any]]:
+    """Rows that were in force at an earlier time, like :func:`active_rows`."""
+    query = (
+        select(policy_versions)
+        .where(
+            policy_versions.c.activated_at <= at,
+            or_(policy_versions.c.ended_at.is_(None), policy_versions.c.ended_at > at),
+            policy_versions.c.agreement.in_(["", *agreements]),
+        )
+        .order_by(policy_versions.c.id)
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def every_active_row(connection: Connection) -> list[dict[str, Any]]:
+    """Rows in force, those of all agreements included, in a fixed order."""
+    query = select(policy_versions).where(policy_versions.c.state == PolicyState.ACTIVE).order_by(policy_versions.c.id)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

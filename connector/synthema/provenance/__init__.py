@@ -11,42 +11,64 @@ from synthema.provenance.checkpoint import (
     verify_cosignature,
     witness_name,
 )
-from synthema.provenance.export import export_nquads
+from synthema.provenance.export import export_nquads, serialise
+from synthema.provenance.heads import ANSWER_HEADER, HEAD_HEADER, Heads
 from synthema.provenance.index import ProvenanceIndex
 from synthema.provenance.lineage import Lineage
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import Activity, Agent, Entity, Iri, Value
+from synthema.provenance.query import Bounds, check_question, question_bytes, run_question
+from synthema.provenance.reading import Answer as LineageAnswer
 from synthema.provenance.store import LogEntry
+from synthema.provenance.tile_check import TileReport, verify_tiles
+from synthema.provenance.tiles import write_tiles
+from synthema.provenance.triples import EmbeddedTriples, EndpointTriples, Triples
 from synthema.provenance.verification import Report
-from synthema.provenance.witness import Answer, Finding, Witness, witness_request
+from synthema.provenance.witness import Answer, Finding, Witness, Witnessed, witness_request
 from synthema.provenance.witnessing import obtain_cosignature
 
 __all__ = [
+    "ANSWER_HEADER",
     "COSIGNATURE",
+    "HEAD_HEADER",
     "Activity",
     "Agent",
     "Answer",
+    "Bounds",
     "Checkpoint",
+    "EmbeddedTriples",
+    "EndpointTriples",
     "Entity",
     "Finding",
+    "Heads",
     "Iri",
     "Lineage",
+    "LineageAnswer",
     "LogEntry",
     "PeopleLog",
     "ProvenanceIndex",
     "ProvenanceLog",
     "Report",
+    "TileReport",
+    "Triples",
     "Value",
     "VerifiedEntry",
     "VerifierKey",
     "Witness",
+    "Witnessed",
+    "check_question",
     "export_nquads",
     "log_name",
     "make_bundle",
     "obtain_cosignature",
     "open_checkpoint",
+    "question_bytes",
+    "run_question",
+    "serialise",
     "verify_bundle",
     "verify_cosignature",
+    "verify_tiles",
     "witness_name",
     "witness_request",
+    "write_tiles",
 ]

@@ -1,35 +1,42 @@
 """A proof that fits in one file: one log entry, checkable by a stranger without any network.
 
-The bundle holds the entry's bytes, its inclusion proof, the signed head and the
-witnesses' lines. The verifier brings the keys; a key inside the bundle is a
-help for finding the right one and is never trusted.
+The form is C2SP ``tlog-proof``: the entry's inclusion proof, the signed head and
+the witnesses' lines. The entry itself travels as the form's "extra data", so
+that nothing else is needed; it is believed because its hash is proven, not
+because it is there. The verifier brings the keys.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from synthema.errors import InputError, IntegrityError, NotFoundError
 from synthema.provenance.checkpoint import (
     Checkpoint,
+    Note,
     VerifierKey,
+    decode_base64,
     decode_hash,
     encode_hash,
     open_checkpoint,
-    parse_signature,
+    parse_note,
+    parse_size,
     verify_cosignature,
 )
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.merkle import leaf_hash, verify_inclusion
 
-FORMAT: Final = "synthema-proof/1"
-_MEMBERS: Final = {"format", "sequence", "entry", "inclusion", "checkpoint", "cosignatures", "key"}
+FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
+SUFFIX: Final = ".tlog-proof"
+MEDIA_TYPE: Final = "text/plain; charset=utf-8"
 _MAX_STEPS: Final = 64
+_MAX_CHARACTERS: Final = 1024 * 1024
+_HEAD = re.compile(r"extra (?P<extra>[^\n]*)\nindex (?P<index>[^\n]*)\n(?P<steps>(?:[^\n]+\n)*)\n", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +49,26 @@ class VerifiedEntry:
     witnessed: Mapping[str, datetime]
 
 
-def make_bundle(log: ProvenanceLog, sequence: int, size: int | None = None) -> dict[str, Any]:
-    """The proof bundle of one entry, as a JSON value.
+def make_bundle(log: ProvenanceLog, sequence: int, size: int | None = None) -> str:
+    """The proof bundle of one entry, as the text of a ``.tlog-proof`` file.
 
     ``size`` names a head that was signed earlier, such as one that witnesses
     have cosigned; by default the present head is taken.
     """
-    note = log.checkpoint() if size is None else log.signed_checkpoint(size)
+    note = log.cosigned_checkpoint(size)
     head = open_checkpoint(note, log.key)
     if sequence >= head.size:
         raise NotFoundError(
             f"entry {sequence} is not in the log of {head.size} entries",
             fix="take a newer checkpoint, or another entry",
         )
-    return {
-        "format": FORMAT,
-        "sequence": sequence,
-        "entry": base64.b64encode(log.entry(sequence).body).decode(),
-        "inclusion": [encode_hash(step) for step in log.inclusion_proof(sequence, head.size)],
-        "checkpoint": note,
-        "cosignatures": list(log.cosignatures(head.size)),
-        "key": str(log.key),
-    }
+    entry = base64.b64encode(log.entry(sequence).body).decode()
+    steps = [encode_hash(step) for step in log.inclusion_proof(sequence, head.size)]
+    return "\n".join([FIRST_LINE, f"extra {entry}", f"index {sequence}", *steps, "", note])
 
 
 def verify_bundle(
-    bundle: Mapping[str, Any],
+    bundle: str,
     key: VerifierKey,
     *,
     witnesses: Iterable[VerifierKey] = (),
@@ -78,40 +79,47 @@ def verify_bundle(
     At least ``quorum`` of the given witnesses must have cosigned the head.
     Raises :class:`IntegrityError` on the first thing that does not hold.
     """
-    known = {witness.name: witness for witness in witnesses}
-    if not 0 <= quorum <= len(known):
-        raise InputError("more witnesses are asked for than are known", fix="name the witnesses whose word you trust")
-    sequence, body, proof = _parts(bundle)
-    head = open_checkpoint(bundle["checkpoint"], key)
-    verify_inclusion(sequence, head.size, leaf_hash(body), proof, head.root)
-    witnessed = {}
-    for line in bundle["cosignatures"]:
-        witness = known.get(parse_signature(line.removesuffix("\n")).name)
-        if witness is not None:
-            witnessed[witness.name] = verify_cosignature(head.text(), line, witness)
-    if len(witnessed) < quorum:
-        raise _broken(f"{len(witnessed)} of {quorum} necessary witnesses have seen this log")
+    sequence, body, proof, note = _parts(bundle)
+    where = f"log entry {sequence}"
+    try:
+        head = open_checkpoint(note, key)
+        verify_inclusion(sequence, head.size, leaf_hash(body), proof, head.root)
+        witnessed = require_quorum(note, witnesses, quorum)
+    except IntegrityError as error:
+        raise IntegrityError(error.message, fix=error.fix, where=where) from error
     return VerifiedEntry(sequence, body, head, witnessed)
 
 
-def _parts(bundle: Mapping[str, Any]) -> tuple[int, bytes, list[bytes]]:
-    if bundle.keys() != _MEMBERS or bundle["format"] != FORMAT:
-        raise _broken(f"it is not a bundle of the form {FORMAT}")
-    sequence, steps, lines = bundle["sequence"], bundle["inclusion"], bundle["cosignatures"]
-    texts = (bundle["entry"], bundle["checkpoint"], bundle["key"])
-    if not isinstance(sequence, int) or isinstance(sequence, bool) or not all(isinstance(text, str) for text in texts):
-        raise _broken("a member has another type than it should")
-    if not _texts(steps) or not _texts(lines) or len(steps) > _MAX_STEPS or len(lines) > _MAX_STEPS:
-        raise _broken("its proof or its cosignatures are not lists of texts")
-    try:
-        body = base64.b64decode(bundle["entry"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _broken("its entry is not base64") from error
-    return sequence, body, [decode_hash(step) for step in steps]
+def require_quorum(note: str, witnesses: Iterable[VerifierKey], quorum: int) -> dict[str, datetime]:
+    """Which of the witnesses cosigned a checkpoint, and when; raises :class:`IntegrityError` when too few did.
+
+    A line that claims to be by one of them and is not refuses the whole
+    checkpoint, as in any signed note. Lines by others are ignored.
+    """
+    known = {witness.name: witness for witness in witnesses}
+    if not 0 <= quorum <= len(known):
+        raise InputError("more witnesses are asked for than are known", fix="name the witnesses whose word you trust")
+    parsed: Note = parse_note(note)
+    witnessed = {}
+    for signature in parsed.signatures:
+        witness = known.get(signature.name)
+        if witness is not None and signature.by(witness):
+            witnessed[witness.name] = verify_cosignature(parsed.text, signature.line(), witness)
+    if len(witnessed) < quorum:
+        raise _broken(f"{len(witnessed)} of {quorum} necessary witnesses have seen this log")
+    return witnessed
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _parts(bundle: str) -> tuple[int, bytes, list[bytes], str]:
+    first, _, rest = bundle.partition("\n")
+    found = _HEAD.match(rest)
+    if first != FIRST_LINE or found is None or len(bundle) > _MAX_CHARACTERS:
+        raise _broken(f"it is not a proof of the form {FIRST_LINE} with its entry as extra data")
+    steps = found["steps"].split("\n")[:-1]
+    if len(steps) > _MAX_STEPS:
+        raise _broken("its proof is longer than any log")
+    body = decode_base64(found["extra"])
+    return parse_size(found["index"]), body, [decode_hash(step) for step in steps], rest[found.end() :]
 
 
 def _broken(reason: str) -> IntegrityError:

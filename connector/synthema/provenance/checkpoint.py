@@ -147,7 +147,7 @@ def parse_signature(line: str) -> Signature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != _EM_DASH or not _NAME.fullmatch(parts[1]):
         raise _malformed("a signature line is not '— name base64'")
-    value = _base64(parts[2])
+    value = decode_base64(parts[2])
     if len(value) <= 4:
         raise _malformed("a signature is too short")
     return Signature(parts[1], value[:4], value[4:])
@@ -175,7 +175,7 @@ def encode_hash(value: bytes) -> str:
 
 def decode_hash(text: str) -> bytes:
     """A SHA-256 hash from base64, in its one canonical spelling."""
-    value = _base64(text)
+    value = decode_base64(text)
     if len(value) != HASH_BYTES:
         raise _malformed("a hash in it is not one of SHA-256")
     return value
@@ -212,7 +212,8 @@ def _cosigned(text: str, seconds: int) -> bytes:
     return f"cosignature/v1\ntime {seconds}\n{text}".encode()
 
 
-def _base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
+    """Bytes from base64, in its one canonical spelling; raises :class:`IntegrityError`."""
     try:
         value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -8,82 +8,41 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from pyoxigraph import Literal, NamedNode, Store
+from pyoxigraph import Literal, NamedNode
 
-from synthema.clock import from_text, to_text
-from synthema.errors import InputError
-from synthema.provenance.index import ProvenanceIndex
-from synthema.provenance.model import PROV, RDF_TYPE, RDFS_LABEL, SYNTHEMA, node
+from synthema.clock import from_text
+from synthema.provenance.model import PROV, SYNTHEMA
+from synthema.provenance.reading import (
+    ASSOCIATED,
+    DERIVED_FROM,
+    DIGEST,
+    GENERATED_BY,
+    INFORMED_BY,
+    ON_BEHALF,
+    STARTED,
+    TYPE,
+    USED,
+    Answer,
+    Reader,
+    Step,
+    Thing,
+    checked_iri,
+)
 
 MAX_THINGS: Final = 2000
+DISCLOSURES: Final = ("Run", "ArtefactHandedOut", "ArtefactReceived", "RoundOpening", "LogQuestion")
+"""The kinds of steps in which somebody came to see something (``syn:Disclosure`` in the ontology)."""
 
-_USED: Final = NamedNode(PROV + "used")
-_GENERATED_BY: Final = NamedNode(PROV + "wasGeneratedBy")
-_DERIVED_FROM: Final = NamedNode(PROV + "wasDerivedFrom")
-_INFORMED_BY: Final = NamedNode(PROV + "wasInformedBy")
-_ASSOCIATED: Final = NamedNode(PROV + "wasAssociatedWith")
-_ON_BEHALF: Final = NamedNode(PROV + "actedOnBehalfOf")
-_STARTED: Final = NamedNode(PROV + "startedAtTime")
-_ENDED: Final = NamedNode(PROV + "endedAtTime")
-_DIGEST: Final = NamedNode(SYNTHEMA + "digest")
-_TYPE: Final = NamedNode(RDF_TYPE)
-_LABEL: Final = NamedNode(RDFS_LABEL)
+_RUN: Final = NamedNode(SYNTHEMA + "run")
+
+__all__ = ["DISCLOSURES", "MAX_THINGS", "Answer", "Lineage", "Step", "Thing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """An entity, as the log describes it. ``types`` are IRIs without those of PROV itself."""
-
-    iri: str
-    label: str
-    types: tuple[str, ...]
-    digest: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An activity with what it used and made. ``entries`` are the log's sequence numbers that tell of it."""
-
-    iri: str
-    label: str
-    types: tuple[str, ...]
-    started: str | None
-    ended: str | None
-    used: tuple[str, ...]
-    generated: tuple[str, ...]
-    agents: tuple[str, ...]
-    entries: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The things and steps that answer a question, and the answer in sentences.
-
-    ``complete`` is false when the walk was stopped at its bound.
-    """
-
-    question: str
-    things: tuple[Thing, ...]
-    steps: tuple[Step, ...]
-    complete: bool
-
-    def sentences(self) -> tuple[str, ...]:
-        """The answer for people: one sentence per step, in order of time."""
-        names = {thing.iri: thing.label for thing in self.things}
-        told = [_sentence(step, names) for step in self.steps]
-        if not self.complete:
-            told.append("There is more than is shown here.")
-        return (self.question, *(told or ["The log holds nothing about this."]))
-
-
-class Lineage:
+class Lineage(Reader):
     """Answers from an index, which is brought up to date before each question."""
-
-    def __init__(self, index: ProvenanceIndex) -> None:
-        self._index = index
 
     def origin_of(self, entity: str) -> Answer:
         """Where a thing comes from: all it was derived from or made of, back to the beginning."""
@@ -95,21 +54,60 @@ class Lineage:
 
     def runs_with_plugin(self, digest: str) -> Answer:
         """The steps that used the plugin, or any other thing, with this digest."""
-        store = self._fresh()
-        plugins = sorted(
-            quad.subject.value
-            for quad in store.quads_for_pattern(None, _DIGEST, Literal(digest), None)
-            if isinstance(quad.subject, NamedNode)
-        )
-        steps = {step for plugin in plugins for step in self._subjects(_USED, plugin)}
-        return self._answer(f"Which steps used the plugin with the digest {digest}?", set(plugins), steps)
+        self._fresh()
+        named = self._index.describe(None, DIGEST, Literal(digest))
+        plugins = {told.subject.value for told in named if isinstance(told.subject, NamedNode)}
+        steps = {step for plugin in plugins for step in self._subjects(USED, plugin)}
+        return self._answer(f"Which steps used the plugin with the digest {digest}?", plugins, steps)
 
     def activities_of(self, agent: str) -> Answer:
         """The steps an agent took part in, or others on its behalf."""
         self._fresh()
-        acting, complete = _reach(_iri(agent), lambda who: ((None, other) for other in self._subjects(_ON_BEHALF, who)))
-        steps = {step for who in acting for step in self._subjects(_ASSOCIATED, who)}
+        acting, complete = _reach(
+            checked_iri(agent), lambda who: ((None, other) for other in self._described(ON_BEHALF, who))
+        )
+        steps = {step for who in acting for step in self._subjects(ASSOCIATED, who)}
         return self._answer(f"What did {self._label(agent)} do?", set(), steps, complete=complete)
+
+    def under_permit(self, permit: str) -> Answer:
+        """What happened under a permit or an agreement: each step that rests on it, and all of the runs it allowed."""
+        self._fresh()
+        steps: set[str] = set()
+        things, complete = _reach(checked_iri(permit), self._results, steps)
+        steps |= set(self._objects(permit, GENERATED_BY))
+        for step in tuple(steps):
+            for run in self._texts(step, _RUN):
+                steps |= set(self._with_text(_RUN, run))
+        return self._answer(f"What happened under {self._label(permit)}?", things, steps, complete=complete)
+
+    def seen_between(self, since: datetime, until: datetime) -> Answer:
+        """Who came to see what from one moment on until before another: rows inside a run, files, sums, the log."""
+        self._fresh()
+        steps = {
+            step
+            for kind in DISCLOSURES
+            for step in self._described(TYPE, SYNTHEMA + kind)
+            if any(since <= from_text(moment) < until for moment in self._texts(step, STARTED))
+        }
+        question = f"Who saw what from {since:%Y-%m-%d %H:%M} until {until:%Y-%m-%d %H:%M} UTC?"
+        return self._answer(question, set(), steps)
+
+    def derived_from_record(self, versions: Iterable[str]) -> Answer:
+        """What was derived from a patient's record; ``versions`` are the dataset versions that hold it.
+
+        The log holds no tokens of patients, so that the versions come from the
+        cohort lists. All that was made from a version is counted: that a row
+        took part cannot be ruled out, unless the run left the patient out.
+        """
+        self._fresh()
+        steps: set[str] = set()
+        things: set[str] = set()
+        complete = True
+        for version in versions:
+            reached, whole = _reach(checked_iri(version), self._results, steps)
+            things |= reached
+            complete = complete and whole
+        return self._answer("What was derived from this patient's record?", things, steps, complete=complete)
 
     def graph_of(self, entity: str) -> dict[str, Any]:
         """What leads to a thing and what follows from it, as ``nodes`` and ``edges`` for drawing.
@@ -139,87 +137,53 @@ class Lineage:
     def _edges(self, nodes: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         known = set(nodes)
         for source in known:
-            for relation in (_USED, _GENERATED_BY, _DERIVED_FROM, _INFORMED_BY, _ASSOCIATED, _ON_BEHALF):
-                for target in self._objects(source, relation):
+            for relation in (USED, GENERATED_BY, DERIVED_FROM, INFORMED_BY, ASSOCIATED, ON_BEHALF):
+                targets = self._said(source, relation) if relation == ON_BEHALF else self._objects(source, relation)
+                for target in targets:
                     if target in known:
                         yield source, target, relation.value.removeprefix(PROV)
 
     def _walk(self, entity: str, neighbours: Callable[[str], Iterator[tuple[str | None, str]]], words: str) -> Answer:
         self._fresh()
         steps: set[str] = set()
-        reached, complete = _reach(_iri(entity), neighbours, steps)
+        reached, complete = _reach(checked_iri(entity), neighbours, steps)
         return self._answer(words.format(self._label(entity)), reached, steps, complete=complete)
 
     def _sources(self, entity: str) -> Iterator[tuple[str | None, str]]:
-        yield from ((None, source) for source in self._objects(entity, _DERIVED_FROM))
-        for step in self._objects(entity, _GENERATED_BY):
-            used = list(self._objects(step, _USED))
+        yield from ((None, source) for source in self._objects(entity, DERIVED_FROM))
+        for step in self._with_causes(self._objects(entity, GENERATED_BY)):
+            used = list(self._objects(step, USED))
             yield from ((step, source) for source in used or [entity])
 
+    def _with_causes(self, steps: Iterable[str]) -> Iterator[str]:
+        """Steps, and the steps they followed from: what a run was allowed to use stands where it began."""
+        waiting, met = deque(steps), set[str]()
+        while waiting:
+            step = waiting.popleft()
+            if step not in met and self._texts(step, STARTED):
+                met.add(step)
+                waiting.extend(self._objects(step, INFORMED_BY))
+                yield step
+
     def _results(self, entity: str) -> Iterator[tuple[str | None, str]]:
-        yield from ((None, result) for result in self._subjects(_DERIVED_FROM, entity))
-        for step in self._subjects(_USED, entity):
-            made = list(self._subjects(_GENERATED_BY, step))
+        yield from ((None, result) for result in self._subjects(DERIVED_FROM, entity))
+        for step in self._subjects(USED, entity):
+            made = list(self._subjects(GENERATED_BY, step))
             yield from ((step, result) for result in made or [entity])
 
-    def _answer(self, question: str, things: set[str], steps: set[str], *, complete: bool = True) -> Answer:
-        told = sorted((self._step(step) for step in steps), key=lambda step: (step.started or "", step.iri))
-        return Answer(question, tuple(self._thing(thing) for thing in sorted(things)), tuple(told), complete)
+    def _described(self, predicate: NamedNode, value: str) -> Iterator[str]:
+        """The things of which a describing statement says this."""
+        for told in self._index.describe(None, predicate, NamedNode(value)):
+            if isinstance(told.subject, NamedNode):
+                yield told.subject.value
 
-    def _thing(self, iri: str) -> Thing:
-        digest = next(iter(sorted(self._texts(iri, _DIGEST))), None)
-        return Thing(iri, self._label(iri), self._types(iri), digest)
-
-    def _step(self, iri: str) -> Step:
-        started, ended = self._moments(iri, _STARTED), self._moments(iri, _ENDED)
-        return Step(
-            iri,
-            self._label(iri),
-            self._types(iri),
-            min(started, default=None),
-            max(ended, default=None),
-            tuple(sorted(set(self._objects(iri, _USED)))),
-            tuple(sorted(set(self._subjects(_GENERATED_BY, iri)))),
-            tuple(sorted(set(self._objects(iri, _ASSOCIATED)))),
-            self._entries(iri),
-        )
-
-    def _entries(self, activity: str) -> tuple[int, ...]:
-        quads = self._store.quads_for_pattern(NamedNode(activity), _ENDED, None, None)
-        graphs = {quad.graph_name.value for quad in quads if isinstance(quad.graph_name, NamedNode)}
-        return tuple(sorted(int(graph.rpartition("/")[2]) for graph in graphs))
-
-    def _label(self, iri: str) -> str:
-        return min(self._texts(iri, _LABEL), default=iri.rstrip("/").rpartition("/")[2])
-
-    def _types(self, iri: str) -> tuple[str, ...]:
-        return tuple(sorted({name for name in self._objects(iri, _TYPE) if not name.startswith(PROV)}))
-
-    def _texts(self, iri: str, predicate: NamedNode) -> set[str]:
-        quads = self._store.quads_for_pattern(NamedNode(iri), predicate, None, None)
-        return {quad.object.value for quad in quads if isinstance(quad.object, Literal)}
-
-    def _moments(self, iri: str, predicate: NamedNode) -> set[str]:
-        # The store shortens fractions of a second; only our own spelling sorts in order of time.
-        return {to_text(from_text(text)) for text in self._texts(iri, predicate)}
-
-    def _objects(self, subject: str, predicate: NamedNode) -> Iterator[str]:
-        for quad in self._store.quads_for_pattern(NamedNode(subject), predicate, None, None):
-            if isinstance(quad.object, NamedNode):
-                yield quad.object.value
-
-    def _subjects(self, predicate: NamedNode, target: str) -> Iterator[str]:
-        for quad in self._store.quads_for_pattern(None, predicate, NamedNode(target), None):
+    def _with_text(self, predicate: NamedNode, text: str) -> Iterator[str]:
+        for quad in self._index.match(None, predicate, Literal(text)):
             if isinstance(quad.subject, NamedNode):
                 yield quad.subject.value
 
-    @property
-    def _store(self) -> Store:
-        return self._index.store
-
-    def _fresh(self) -> Store:
+    def _fresh(self) -> None:
         self._index.catch_up()
-        return self._store
 
 
 def _reach(
@@ -239,25 +203,7 @@ def _reach(
     return reached, True
 
 
-def _sentence(step: Step, names: dict[str, str]) -> str:
-    def listed(iris: Iterable[str]) -> str:
-        return ", ".join(names.get(iri, iri.rpartition("/")[2]) for iri in iris)
-
-    when = f"{step.started[:16].replace('T', ' ')} UTC: " if step.started else ""
-    used = f" It used {listed(step.used)}." if step.used else ""
-    made = f" It made {listed(step.generated)}." if step.generated else ""
-    return f"{when}{step.label.rstrip('.')}.{used}{made}"
-
-
 def _drawn(
     iri: str, kind: str, label: str, types: tuple[str, ...], *, digest: str | None = None, time: str | None = None
 ) -> dict[str, Any]:
     return {"id": iri, "kind": kind, "label": label, "types": list(types), "digest": digest, "time": time}
-
-
-def _iri(text: str) -> str:
-    try:
-        node(text)
-        return NamedNode(text).value
-    except ValueError as error:
-        raise InputError("this is not the address of a thing", fix="give the full IRI as the log shows it") from error

@@ -34,11 +34,14 @@ from synthema.provenance.store import (
     log_entries,
     put_cosignature,
     size_of,
+    tail_of,
 )
 from synthema.provenance.verification import Report, verify_log
 from synthema.storage import Database
 
 MAX_PAGE = 1000
+MAX_ENTRY_BYTES = 65_535
+"""The longest entry that the tiles of C2SP ``tlog-tiles`` can hold (a length of two bytes)."""
 
 
 class ProvenanceLog:
@@ -64,12 +67,18 @@ class ProvenanceLog:
     def append(self, connection: Connection, activity: Activity) -> LogEntry:
         """Write an activity within the caller's transaction.
 
-        If it raises, the caller's step must not happen; do not catch it.
+        If it raises, the caller's step must not happen; do not catch it. An
+        activity of more than :data:`MAX_ENTRY_BYTES` raises :class:`InputError`.
         """
-        sequence = size_of(connection)
-        graph = self.graph_iri(sequence)
+        tail = tail_of(connection)
+        graph = self.graph_iri(tail.size)
         now = self._clock.now()
-        return add_entry(connection, sequence, graph, activity.nquads(graph, recorded=now), now)
+        body = activity.nquads(graph, recorded=now)
+        if len(body) > MAX_ENTRY_BYTES:
+            raise InputError(
+                f"a step of {len(body)} bytes is too long for the log", fix="record it as several smaller steps"
+            )
+        return add_entry(connection, tail, graph, body, now)
 
     def record(self, activity: Activity) -> LogEntry:
         """Write an activity that changes no other state, in a durable transaction of its own."""
@@ -95,6 +104,11 @@ class ProvenanceLog:
         chosen = select(log_cosignatures.c.line).where(log_cosignatures.c.size == size)
         with self.database.read() as connection:
             return tuple(connection.scalars(chosen.order_by(log_cosignatures.c.witness)))
+
+    def cosigned_checkpoint(self, size: int | None = None) -> str:
+        """A signed head together with the lines of the witnesses that saw it; by default the present head."""
+        note = self.checkpoint() if size is None else self.signed_checkpoint(size)
+        return note + "".join(self.cosignatures(open_checkpoint(note, self.key).size))
 
     def size(self) -> int:
         """Number of entries; the next one gets this number."""

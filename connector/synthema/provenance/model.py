@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from pyoxigraph import NamedNode
 
@@ -57,7 +58,7 @@ class Agent:
     iri: str
     kind: str  # "Person" | "Organization" | "SoftwareAgent"
     label: str | None = None
-    acts_for: str | None = None
+    acts_for: str | None = None  # the organisation that the agent acts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Activity:
     generated: tuple[Entity, ...] = ()
     informed_by: tuple[str, ...] = ()
     attributes: Mapping[str, Value | Iri] = field(default_factory=dict)
+    plan: Entity | None = None  # what the agents were bound by: a grant, a study plan
 
     def nquads(self, graph: str, *, recorded: datetime | None = None) -> bytes:
         """The canonical bytes of this activity inside the named graph.
@@ -99,6 +101,8 @@ class Activity:
         for agent in self.agents:
             yield me, node(PROV + "wasAssociatedWith"), node(agent.iri)
             yield from _agent_triples(agent)
+        if self.plan is not None:
+            yield from self._plan_triples(me, self.plan)
         for entity in self.used:
             yield me, node(PROV + "used"), node(entity.iri)
             yield from _entity_triples(entity)
@@ -106,6 +110,17 @@ class Activity:
             yield node(entity.iri), node(PROV + "wasGeneratedBy"), me
             yield from _entity_triples(entity)
         yield from _attribute_triples(me, self.attributes)
+
+    def _plan_triples(self, me: str, plan: Entity) -> Iterator[tuple[str, str, str]]:
+        """The associations that say by which plan the agents acted (PROV-O, "Association"); each has its own name."""
+        for number, agent in enumerate(self.agents, start=1):
+            association = node(f"{self.iri}/association/{number}")
+            yield me, node(PROV + "qualifiedAssociation"), association
+            yield association, node(RDF_TYPE), node(PROV + "Association")
+            yield association, node(PROV + "agent"), node(agent.iri)
+            yield association, node(PROV + "hadPlan"), node(plan.iri)
+        yield node(plan.iri), node(RDF_TYPE), node(PROV + "Plan")
+        yield from _entity_triples(plan)
 
 
 def _agent_triples(agent: Agent) -> Iterator[tuple[str, str, str]]:
@@ -115,7 +130,10 @@ def _agent_triples(agent: Agent) -> Iterator[tuple[str, str, str]]:
     if agent.label:
         yield me, node(RDFS_LABEL), literal(agent.label)
     if agent.acts_for:
+        # Each entry is read alone as well, and then says of everything it names what it is.
         yield me, node(PROV + "actedOnBehalfOf"), node(agent.acts_for)
+        yield node(agent.acts_for), node(RDF_TYPE), node(PROV + "Agent")
+        yield node(agent.acts_for), node(RDF_TYPE), node(PROV + "Organization")
 
 
 def _entity_triples(entity: Entity) -> Iterator[tuple[str, str, str]]:
@@ -129,6 +147,7 @@ def _entity_triples(entity: Entity) -> Iterator[tuple[str, str, str]]:
         yield me, node(SYNTHEMA + "digest"), literal(entity.digest)
     for source in entity.derived_from:
         yield me, node(PROV + "wasDerivedFrom"), node(source)
+        yield node(source), node(RDF_TYPE), node(PROV + "Entity")
     yield from _attribute_triples(me, entity.attributes)
 
 
@@ -142,6 +161,7 @@ def term(name: str) -> str:
     return name if ":" in name else SYNTHEMA + name
 
 
+@lru_cache(maxsize=4096)
 def node(iri: str) -> str:
     """An IRI in N-Quads; raises :class:`InputError` for anything that is not an absolute IRI (RFC 3987).
 
@@ -167,8 +187,10 @@ def literal(value: Value) -> str:
         return f'"{_double(value)}"^^<{XSD}double>'
     if isinstance(value, datetime):
         return f'"{to_text(value)}"^^<{XSD}dateTime>'
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InputError("a text holds half a character", fix="give complete Unicode characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("a text holds half a character", fix="give complete Unicode characters") from error
     return f'"{value.translate(_ESCAPES)}"'
 
 

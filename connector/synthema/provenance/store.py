@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -20,7 +21,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    tuple_,
 )
 
 from synthema.errors import IntegrityError
@@ -85,6 +85,13 @@ witness_findings = Table(
 )
 
 
+# Made once: to build a statement anew for each entry costs more than to run it.
+_LAST = select(func.max(log_entries.c.sequence))
+_TAIL = select(log_entries.c.sequence, log_entries.c.leaf_hash).order_by(log_entries.c.sequence.desc()).limit(1)
+_ADD_ENTRY = insert(log_entries)
+_ADD_NODES = insert(log_nodes)
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """One entry of the log. ``sequence`` counts from 0 and is the leaf's index in the tree.
@@ -102,21 +109,36 @@ class LogEntry:
 
 def size_of(connection: Connection) -> int:
     """Number of entries."""
-    last = connection.scalar(select(func.max(log_entries.c.sequence)))
+    last = connection.scalar(_LAST)
     return 0 if last is None else last + 1
 
 
-def add_entry(connection: Connection, sequence: int, graph: str, body: bytes, at: datetime) -> LogEntry:
-    """Write an entry and the subtrees it completes: on average one read and one write besides its own."""
-    leaf = leaf_hash(body)
-    connection.execute(
-        insert(log_entries).values(sequence=sequence, graph=graph, body=body, leaf_hash=leaf, recorded_at=at)
-    )
-    total = leaf
-    siblings = hashes_of(connection, siblings_completed_by(sequence))
-    for node, left in zip(completed_by(sequence), siblings, strict=True):
-        total = node_hash(left, total)
-        connection.execute(insert(log_nodes).values(last_leaf=sequence, level=node.level, hash=total))
+class Tail(NamedTuple):
+    """Where a log ends: its size, and the leaf hash of its last entry."""
+
+    size: int
+    leaf: bytes
+
+
+def tail_of(connection: Connection) -> Tail:
+    """The end of the log, which the next entry is added to."""
+    last = connection.execute(_TAIL).first()
+    return Tail(0, b"") if last is None else Tail(last.sequence + 1, last.leaf_hash)
+
+
+def add_entry(connection: Connection, tail: Tail, graph: str, body: bytes, at: datetime) -> LogEntry:
+    """Write the entry after the tail, and the subtrees it completes."""
+    sequence, leaf = tail.size, leaf_hash(body)
+    row = {"sequence": sequence, "graph": graph, "body": body, "leaf_hash": leaf, "recorded_at": at}
+    connection.execute(_ADD_ENTRY, row)
+    completed = completed_by(sequence)
+    if completed:
+        total, rows = leaf, []
+        inner = hashes_of(connection, siblings_completed_by(sequence)[1:])  # the first is the entry before
+        for node, left in zip(completed, [tail.leaf, *inner], strict=True):
+            total = node_hash(left, total)
+            rows.append({"last_leaf": sequence, "level": node.level, "hash": total})
+        connection.execute(_ADD_NODES, rows)
     return LogEntry(sequence, leaf.hex(), graph, at, body)
 
 
@@ -125,14 +147,14 @@ def hashes_of(connection: Connection, nodes: Sequence[Node]) -> list[bytes]:
     if not nodes:
         return []
     leaves = [node.position for node in nodes if node.level == 0]
-    inner = [(node.last_leaf, node.level) for node in nodes if node.level]
+    inner = [node.last_leaf for node in nodes if node.level]
     found: dict[Node, bytes] = {}
     if leaves:
         chosen = select(log_entries.c.sequence, log_entries.c.leaf_hash).where(log_entries.c.sequence.in_(leaves))
         found |= {Node(0, row.sequence): row.leaf_hash for row in connection.execute(chosen)}
     if inner:
-        names = tuple_(log_nodes.c.last_leaf, log_nodes.c.level)
-        chosen = select(log_nodes).where(names.in_(inner))
+        # By the leaf alone, which the key begins with: SQLite would read the whole table for pairs.
+        chosen = select(log_nodes).where(log_nodes.c.last_leaf.in_(inner))
         found |= {Node(row.level, row.last_leaf >> row.level): row.hash for row in connection.execute(chosen)}
     try:
         return [found[node] for node in nodes]

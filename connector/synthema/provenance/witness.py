@@ -68,6 +68,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A log that is watched: the newest size that was cosigned, and when."""
+
+    origin: str
+    size: int
+    cosigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     old: int
     proof: tuple[bytes, ...]
@@ -99,18 +108,28 @@ class Witness:
 
     def add_checkpoint(self, request: bytes) -> Answer:
         """Check a request body of tlog-witness and, if all is well, remember the head and cosign it."""
+        return self.judge(request)[0]
+
+    def judge(self, request: bytes) -> tuple[Answer, bool]:
+        """As :meth:`add_checkpoint`, and whether the log contradicts what this witness has cosigned of it."""
         try:
             asked = _parse_request(request)
             head = self._open(asked)
             return self._database.write(lambda connection: self._advance(connection, asked, head))
         except _Refusal as refusal:
-            return refusal.answer
+            return refusal.answer, False
 
     def latest(self, origin: str) -> Checkpoint | None:
         """The newest head of a log that this witness cosigned."""
         with self._database.read() as connection:
             row = _latest(connection, origin)
         return parse_checkpoint(parse_note(row.note).text) if row else None
+
+    def witnessed(self) -> tuple[Witnessed, ...]:
+        """The newest heads this witness cosigned, by the logs' names."""
+        chosen = select(witnessed_logs).order_by(witnessed_logs.c.origin)
+        with self._database.read() as connection:
+            return tuple(Witnessed(row.origin, row.size, row.cosigned_at) for row in connection.execute(chosen))
 
     def findings(self) -> tuple[Finding, ...]:
         """The contradictions found so far, newest first."""
@@ -134,24 +153,24 @@ class Witness:
             raise _refuse(400, "the old size is greater than the new one")
         return head
 
-    def _advance(self, connection: Connection, asked: _Request, head: Checkpoint) -> Answer:
+    def _advance(self, connection: Connection, asked: _Request, head: Checkpoint) -> tuple[Answer, bool]:
         row = _latest(connection, head.origin)
         known = parse_checkpoint(parse_note(row.note).text) if row else Checkpoint(head.origin, 0, EMPTY_ROOT)
         if asked.old != known.size:
-            return Answer(409, f"{known.size}\n", SIZE)
+            return Answer(409, f"{known.size}\n", SIZE), False
         try:
             verify_consistency(known.size, head.size, known.root, head.root, asked.proof)
         except IntegrityError as error:
             if row is not None:
                 self._keep_finding(connection, row.note, asked.note, head.origin, error.message)
             if known.size == head.size and known.size:
-                return Answer(409, f"{known.size}\n", SIZE)
-            return Answer(422, f"{error.message}\n")
+                return Answer(409, f"{known.size}\n", SIZE), True
+            return Answer(422, f"{error.message}\n"), row is not None
         now = self._clock.now()
         connection.execute(delete(witnessed_logs).where(witnessed_logs.c.origin == head.origin))
         newest = {"origin": head.origin, "size": head.size, "note": asked.note, "cosigned_at": now}
         connection.execute(insert(witnessed_logs).values(newest))
-        return Answer(200, cosign(head.text(), self.key, self._sign, now))
+        return Answer(200, cosign(head.text(), self.key, self._sign, now)), False
 
     def _keep_finding(self, connection: Connection, cosigned: str, refused: str, origin: str, reason: str) -> None:
         """Keep both heads, once: each is signed by the log, so together they may prove that it was rewritten."""

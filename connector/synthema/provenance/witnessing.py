@@ -29,7 +29,7 @@ def obtain_cosignature(log: ProvenanceLog, witness: VerifierKey, send: Send) -> 
     """
     note = log.checkpoint()
     size = open_checkpoint(note, log.key).size
-    old = min(_last_witnessed(log, witness.name), size)
+    old = min(last_witnessed(log, witness.name), size)
     answer = send(witness_request(old, log.consistency_proof(old, size), note))
     for _ in range(2):
         if answer.status != 409:
@@ -47,7 +47,8 @@ def obtain_cosignature(log: ProvenanceLog, witness: VerifierKey, send: Send) -> 
     return _keep(log, note, witness, answer.body)
 
 
-def _last_witnessed(log: ProvenanceLog, name: str) -> int:
+def last_witnessed(log: ProvenanceLog, name: str) -> int:
+    """The size of the newest head whose cosignature by this witness is kept; 0 where there is none."""
     chosen = select(func.max(log_cosignatures.c.size)).where(log_cosignatures.c.witness == name)
     with log.database.read() as connection:
         size: int | None = connection.scalar(chosen)

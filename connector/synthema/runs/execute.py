@@ -13,6 +13,7 @@ from synthema.runs.governor import Governor, Verdict
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import Grant, RunRequest, Step
 from synthema.runs.session import GovernedSession
+from synthema.runs.waiting import settle_or_wait
 from synthema.spi.model import Evaluation, Generated, Table
 
 PARQUET = "application/vnd.apache.parquet"
@@ -71,7 +72,7 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
             },
         )
         source, now = governor.rooms.log.iri("run", request.id), governor.rooms.clock.now()
-        return governor.settle(request, evidence_of(session, evaluation, source, now), "pre-release")
+        return settle_or_wait(governor, session, evidence_of(session, evaluation, source, now))
     except BaseException as error:
         governor.give_up(request.id, error)
         raise
@@ -98,7 +99,7 @@ def analyse(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
         figures = canonical_json(evaluation_json(result))
         governor.quarantine(session, {"analysis.json": (JSON, figures)})
         source, now = governor.rooms.log.iri("run", request.id), governor.rooms.clock.now()
-        return governor.settle(request, evidence_of(session, None, source, now), "pre-run")
+        return governor.settle(session, evidence_of(session, None, source, now), "pre-run")
     except BaseException as error:
         governor.give_up(request.id, error)
         raise

@@ -12,77 +12,59 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from synthema.budget import BudgetLedger, rho_of
+from synthema.budget import rho_of
 from synthema.canonical import digest, digest_bytes
-from synthema.clock import Clock
-from synthema.config import Settings
-from synthema.consent import ConsentStore
-from synthema.datasets import DatasetStore
 from synthema.datasets.seal import write_durably
-from synthema.dpia import DpiaStore, Evidence, GateReport, Phase
+from synthema.dpia import Evidence, GateReport, Phase
 from synthema.errors import DeniedError, InputError, IntegrityError, SynthemaError
-from synthema.identity import FileSigner
 from synthema.ids import new_id
-from synthema.permits import PermitStore
-from synthema.policy import AccessRequest, Decision, PolicyStore, decide, read_request
-from synthema.provenance import ProvenanceLog
+from synthema.policy import Decision, Fact, read_request
 from synthema.runs import store
+from synthema.runs.at_work import AtWork
 from synthema.runs.facts import FactFinder
 from synthema.runs.grants import DataDoor, check_grant, sign_grant
 from synthema.runs.measured import evidence_of
 from synthema.runs.model import Artefact, Grant, RunRequest, RunState
 from synthema.runs.records import RunRecords
-from synthema.runs.sandbox import Sandbox, clear_leftovers
+from synthema.runs.release import DecidedAct, ReleaseDesk
+from synthema.runs.rooms import Rooms
+from synthema.runs.sandbox import clear_leftovers
 from synthema.runs.session import GovernedSession, foresee, prepare
-from synthema.spi import KINDS, ApprovedPlugin, PluginRegistry
-from synthema.storage import Database
+from synthema.spi import KINDS, ApprovedPlugin
 from synthema.vocabulary.namespaces import SYN
 
 GRANT_LIFETIME = timedelta(hours=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
-    """The rooms a governor rests on."""
-
-    settings: Settings
-    database: Database
-    log: ProvenanceLog
-    clock: Clock
-    signer: FileSigner
-    policies: PolicyStore
-    consents: ConsentStore
-    dpias: DpiaStore
-    permits: PermitStore
-    budget: BudgetLedger
-    datasets: DatasetStore
-    plugins: PluginRegistry
-    sandbox: Sandbox
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request got: the decision, and on permit the grant."""
+    """What a request got: the decision; on permit the grant, on deny what of the assessment stands in the way."""
 
     run: str
     decision: Decision
     grant: Grant | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the release checks said of a run's output."""
+    """What the release checks said of a run's output: the gates, and where they held, the policies."""
 
     run: str
     released: bool
     report: GateReport
     artefacts: tuple[Artefact, ...]
+    acts: tuple[DecidedAct, ...] = ()
+
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence for each gate, and what the policies decided."""
+        return (*self.report.sentences(), *(said for act in self.acts for said in act.decision.sentences()))
 
 
 class Governor:
@@ -91,7 +73,9 @@ class Governor:
     def __init__(self, rooms: Rooms, facts: FactFinder) -> None:
         self.rooms = rooms
         self._facts = facts
+        self.desk = ReleaseDesk(rooms, facts)
         self._records = RunRecords(rooms.log.origin, rooms.settings.did, rooms.settings.name)
+        self.at_work = AtWork()
         rooms.datasets.guard_with(DataDoor(rooms.signer, rooms.clock))
 
     # request → decision → grant -------------------------------------------------------
@@ -108,7 +92,10 @@ class Governor:
             raise InputError("a request names one version of a dataset", fix="give the identifier of the version")
         plugins = self._plugins(request)
         now = rooms.clock.now()
-        decision = self._decide(request, self._facts.access_request(request, plugins, now))
+        access = self._facts.access_request(request, plugins, now)
+        decision, compiled = rooms.policies.decide(access, request.agreement)
+        dataset = rooms.datasets.version(request.dataset).name
+        in_the_way = rooms.dpias.why_not(dataset, access.action)
 
         def keep(connection: Connection) -> Grant | None:
             store.insert_run(connection, request, now)
@@ -116,9 +103,15 @@ class Governor:
                 connection,
                 self._records.decided(request, decision.effect, decision.digest, decision.policy_digest, now),
             )
+            rooms.obligations.take_on(
+                connection, decision, compiled, run=request.id, dataset=dataset, basis=request.agreement
+            )
             if decision.effect != "permit":
-                store.move(connection, request.id, "deny", now, decision=decision.as_dict())
+                reason = " ".join(in_the_way) or None
+                store.move(connection, request.id, "deny", now, decision=decision.as_dict(), reason=reason)
                 return None
+            if in_the_way:
+                raise DeniedError(" ".join(in_the_way), fix="see all of it with: synthema dpia status")
             grant = self._new_grant(request, decision, {name: p.digest for name, p in plugins.items()})
             reservation = self._reserve(connection, request, grant)
             store.insert_grant(connection, grant)
@@ -127,7 +120,8 @@ class Governor:
             return grant
 
         try:
-            return Answer(request.id, decision, rooms.database.write(keep))
+            grant = rooms.database.write(keep)
+            return Answer(request.id, decision, grant, in_the_way if grant is None else ())
         except DeniedError as refusal:
             self._keep_denial(request, decision, refusal.message)
             raise
@@ -153,9 +147,6 @@ class Governor:
                 raise InputError(error.message, where=f"request: {field}.{error.where}", fix=error.fix) from error
         return plugins
 
-    def _decide(self, request: RunRequest, access: AccessRequest) -> Decision:
-        return decide(self.rooms.policies.compiled(access.target, request.agreement), access)
-
     def _keep_denial(self, request: RunRequest, decision: Decision, reason: str) -> None:
         """Two requests may see the same rest of a budget; the one that comes second is denied, and the log says so."""
         now = self.rooms.clock.now()
@@ -180,7 +171,7 @@ class Governor:
         rooms = self.rooms
         now = rooms.clock.now()
         dataset = rooms.datasets.version(request.dataset)
-        rules = rooms.dpias.active(dataset.name)
+        rules = rooms.dpias.active(dataset.name, self._facts.action_of(request))
         grant = Grant(
             id=new_id("grant"),
             run=request.id,
@@ -231,8 +222,11 @@ class Governor:
                 self._refuse(grant, refusal)
                 raise
             undo.push(self._fail_on_error(request.id))
-            session = prepare(rooms, self._records, grant, request, sandbox)
-            self._check_inside(session)
+            dataset = rooms.datasets.version(grant.dataset)
+            ground = self._facts.ground_of(dataset, request, rooms.clock)
+            session = self.at_work.add(prepare(rooms, self._records, grant, request, sandbox, ground))
+            self._check_inside(session, "pre-run")
+            session.watch_with(lambda: self._check_inside(session, "in-run"))
             undo.pop_all()
         return session
 
@@ -254,18 +248,21 @@ class Governor:
         access = self._facts.access_request(request, plugins, self.rooms.clock.now())
         first = read_request((self.run(request.id).decision or {})["request"])
         reserved = {key: fact for key, fact in first.facts.items() if key == SYN + "epsilonRemaining"}
-        decision = self._decide(request, replace(access, facts={**access.facts, **reserved}))
+        asked = replace(access, facts={**access.facts, **reserved})
+        decision, _ = self.rooms.policies.decide(asked, request.agreement)
         if not decision.permitted:
             raise DeniedError(
                 f"what was permitted is no longer: {' '.join(decision.sentences())}"[:1000], fix="make a new request"
             )
+        self.rooms.dpias.require(self.rooms.datasets.version(request.dataset).name, access.action)
 
-    def _check_inside(self, session: GovernedSession) -> None:
-        """The gates on what is known once the table is prepared, before any plugin computes on it."""
+    def _check_inside(self, session: GovernedSession, phase: Phase) -> None:
+        """The gates on what is known once the table is prepared, and again before each call that computes on it."""
         rooms = self.rooms
         now = rooms.clock.now()
+        self._require_in_force(rooms.permits.ended(session.request.agreement, now))
         evidence = evidence_of(session, None, rooms.log.iri("run", session.request.id), now)
-        report = rooms.dpias.check(rooms.datasets.version(session.request.dataset).name, "pre-run", evidence, now)
+        report = self.hold(session.request, phase, evidence)
         if not report.conformant:
             raise DeniedError(
                 "; ".join(report.failures()), fix="change what the gates measure, or ask the data protection officer"
@@ -304,27 +301,76 @@ class Governor:
         self.rooms.database.write(move)
         return kept
 
-    def settle(self, request: RunRequest, evidence: Sequence[Evidence], phase: Phase = "pre-release") -> Verdict:
-        """Check the DPIA's gates on what was measured, then release the outputs or withhold them for good."""
-        rooms = self.rooms
+    def settle(
+        self,
+        session: GovernedSession,
+        evidence: Sequence[Evidence],
+        phase: Phase = "pre-release",
+        *,
+        figures: Sequence[Evidence] = (),
+    ) -> Verdict:
+        """Check the DPIA's gates on what was measured, ask the policies, then release the outputs or withhold them.
+
+        ``figures`` are further measurements of the run, for the policies alone. What was decided stands in the
+        log with the release, or with the withholding, or neither happens.
+        """
+        rooms, request = self.rooms, session.request
         now = rooms.clock.now()
-        report = rooms.dpias.check(rooms.datasets.version(request.dataset).name, phase, evidence, now)
-        verdict = "released" if report.conformant else "withheld"
+        report = self.hold(request, phase, evidence)
+        acts = self.desk.of_output(session, (*evidence, *figures)) if report.conformant else ()
+        refusals = (*report.failures(), *(act.refusal() for act in acts if not act.permitted))
+        verdict = "withheld" if refusals or not report.conformant else "released"
+        passed = verdict == "released"
+        left = passed and phase == "pre-release"
+        run = rooms.log.iri("run", request.id)
         measured = report.as_dict()
 
         def settle(connection: Connection) -> tuple[Artefact, ...]:
+            self._require_in_force(rooms.permits.ended_within(connection, request.agreement, now))
             files = tuple(file for file, _ in store.artefacts_of(connection, request.id))
-            event = "release" if report.conformant else "stop"
-            reason = None if report.conformant else "; ".join(report.failures())
-            store.move(connection, request.id, event, now, evidence=measured, reason=reason)
+            reason = "; ".join(refusals) or None
+            store.move(connection, request.id, "release" if passed else "stop", now, evidence=measured, reason=reason)
+            self.desk.keep(connection, request, acts, now)
             store.settle_artefacts(connection, request.id, verdict)
+            rooms.obligations.run_ended(connection, request.id, now, released=passed)
+            rooms.dpias.keep(connection, report, evidence, about=run if left else None, released=left)
             rooms.log.append(connection, self._records.settled(request, files, verdict, digest(measured), now))
             return files
 
         files = rooms.database.write(settle)
-        if not report.conformant:
+        if not passed:
             self._forget(request.id)
-        return Verdict(request.id, report.conformant, report, files)
+        return Verdict(request.id, passed, report, files, acts)
+
+    def decide_on_candidate(
+        self, session: GovernedSession, figures: Sequence[Evidence], candidate: str, contribution: str
+    ) -> tuple[DecidedAct, ...]:
+        """Whether a study's candidate, measured in a run here, may leave and be certified; kept with that run.
+
+        Nothing of it lies here: what is denied is told to the study's coordinator in the site's evidence.
+        """
+        rooms, request = self.rooms, session.request
+        acts = self.desk.of_candidate(session, figures, candidate, contribution)
+        now = rooms.clock.now()
+
+        def keep(connection: Connection) -> tuple[DecidedAct, ...]:
+            self._require_in_force(rooms.permits.ended_within(connection, request.agreement, now))
+            kept = self.desk.keep(connection, request, acts, now)
+            rooms.obligations.run_ended(connection, request.id, now, released=True)  # its own figures have left
+            return kept
+
+        return rooms.database.write(keep)
+
+    def _require_in_force(self, ended: str | None) -> None:
+        """A permit that was revoked stops what is under way, not only what comes (EHDS Art. 63)."""
+        if ended is not None:
+            raise DeniedError(ended, fix="nothing more comes out of this run; ask who issued the permit")
+
+    def hold(self, request: RunRequest, phase: Phase, evidence: Sequence[Evidence]) -> GateReport:
+        """Hold figures against the gates of the assessment in force for the act a request is."""
+        rooms = self.rooms
+        dataset = rooms.datasets.version(request.dataset).name
+        return rooms.dpias.check(dataset, phase, evidence, rooms.clock.now(), self._facts.action_of(request))
 
     def _fail_on_error(self, run: str) -> Callable[..., None]:
         def leave(_kind: object, error: BaseException | None, _trace: object) -> None:
@@ -354,6 +400,8 @@ class Governor:
                 settle = rooms.budget.spend if crashed else rooms.budget.cancel
                 settle(connection, record.reservation)
             store.move(connection, run, "fail", now, reason=reason)
+            started = crashed or record.state is not RunState.GRANTED
+            rooms.obligations.run_failed(connection, run, now, started=started)
             store.settle_artefacts(connection, run, "withheld")
             rooms.log.append(connection, self._records.failed(record.request, reason, now))
 
@@ -388,6 +436,16 @@ class Governor:
         return [record.id for record in left]
 
     # reading ---------------------------------------------------------------------------
+
+    def known(self, request: RunRequest) -> dict[str, Fact]:
+        """What this house knows now about a request's dataset, basis and party, whatever is to run."""
+        now = self.rooms.clock.now()
+        return {**self._facts.of_site(request, now), **self._facts.of_party(request.requester, now)}
+
+    def changed_since(self, at: datetime) -> list[store.RunRecord]:
+        """The runs to which something happened since a time, oldest first."""
+        with self.rooms.database.read() as connection:
+            return store.changed_since(connection, at)
 
     def run(self, run: str) -> store.RunRecord:
         """One run as it stands; raises :class:`NotFoundError`."""

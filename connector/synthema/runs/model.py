@@ -27,7 +27,7 @@ OUTPUTS: dict[ComputeKind, OutputClass] = {
 ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
     "generator": ("synthesise",),
     "federated-algorithm": ("synthesise", "contributeUpdate", "trainModel"),
-    "evaluator": ("evaluateModel",),
+    "evaluator": ("evaluateModel", "review"),
     "analysis": ("analyse", "queryAggregate"),
 }
 """The acts each kind of run is, as local names of the Synthema ontology: policies are asked about the true act."""
@@ -65,6 +65,7 @@ class RunRequest(Closed):
     contributing_parties: int = Field(default=1, ge=1)
     holdout: float = Field(default=0.2, ge=0, lt=1)
     rows: int = Field(default=0, ge=0, description="synthetic rows to make; 0 when none are made here")
+    rounds: int = Field(default=0, ge=0, description="rounds of secure sums the study plan takes; 0 outside a study")
     agreement: str | None = Field(default=None, description="the agreement or permit the request rests on")
     study: str | None = None
     plan_digest: str | None = Field(default=None, description="digest of the study plan agreed between the parties")
@@ -105,6 +106,7 @@ class RunState(StrEnum):
     GRANTED = "granted"
     RUNNING = "running"
     QUARANTINED = "quarantined"
+    AWAITING = "awaiting review"
     RELEASED = "released"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -120,6 +122,10 @@ TRANSITIONS: dict[tuple[RunState, str], RunState] = {
     (RunState.QUARANTINED, "release"): RunState.RELEASED,
     (RunState.QUARANTINED, "stop"): RunState.STOPPED,
     (RunState.QUARANTINED, "fail"): RunState.FAILED,
+    (RunState.QUARANTINED, "await"): RunState.AWAITING,
+    (RunState.AWAITING, "release"): RunState.RELEASED,
+    (RunState.AWAITING, "stop"): RunState.STOPPED,
+    (RunState.AWAITING, "fail"): RunState.FAILED,
 }
 """The whole life of a run; what is not listed cannot happen."""
 

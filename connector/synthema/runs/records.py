@@ -7,8 +7,9 @@ from datetime import datetime
 from urllib.parse import quote
 
 from synthema.canonical import digest
+from synthema.errors import InputError
 from synthema.ids import new_id
-from synthema.provenance.model import Activity, Agent, Entity, Value
+from synthema.provenance.model import Activity, Agent, Entity, Value, node
 from synthema.runs.model import Artefact, Grant, RunRequest
 
 
@@ -40,7 +41,7 @@ class RunRecords:
             "PolicyDecision",
             f"request answered: {effect}",
             at,
-            used=(self._request(request), self._dataset(request.dataset)),
+            used=(self._request(request), self._dataset(request.dataset), *self._basis(request)),
             generated=(decision,),
         )
 
@@ -83,22 +84,31 @@ class RunRecords:
             at,
             used=(
                 Entity(self.iri("grant", grant.id), ("Grant",)),
+                Entity(self.iri("decision", request.id), ("Decision",), digest=grant.decision_digest),
                 self._dataset(grant.dataset, grant.dataset_digest),
                 *plugins,
             ),
             attributes=isolation,
+            plan=Entity(self.iri("grant", grant.id), ("Grant",)),
+            software=tuple(Agent(each.iri, "SoftwareAgent", acts_for=self._us.iri) for each in plugins),
         )
 
-    def prepared(self, request: RunRequest, facts: Mapping[str, Value], at: datetime) -> Activity:
-        """Excluded patients were filtered and the table was anonymised, inside the sandbox."""
+    def prepared(self, request: RunRequest, facts: Mapping[str, Value], at: datetime, *, again: int = 0) -> Activity:
+        """Excluded patients were filtered and the table was anonymised, inside the sandbox.
+
+        ``again`` counts the times it was done once more, without those who took consent back meanwhile.
+        """
         return self._activity(
             request,
-            "preparation",
+            f"preparation-{again}" if again else "preparation",
             "Preparation",
-            "excluded patients filtered, table anonymised",
+            "prepared again without those who took consent back"
+            if again
+            else "excluded patients filtered, table anonymised",
             at,
             used=(self._dataset(request.dataset),),
             attributes=facts,
+            after="run",
         )
 
     def quarantined(self, request: RunRequest, files: Sequence[Artefact], at: datetime) -> Activity:
@@ -111,6 +121,7 @@ class RunRecords:
             at,
             used=(self._dataset(request.dataset),),
             generated=tuple(self._artefact(file, request) for file in files),
+            after="run",
         )
 
     def settled(
@@ -125,6 +136,7 @@ class RunRecords:
             at,
             used=tuple(self._artefact(file, request) for file in files),
             attributes={"evidenceDigest": evidence_digest},
+            after="quarantine",
         )
 
     def failed(self, request: RunRequest, reason: str, at: datetime) -> Activity:
@@ -153,6 +165,19 @@ class RunRecords:
             attributes={"purpose": request.purpose, "action": request.action},
         )
 
+    def _basis(self, request: RunRequest) -> tuple[Entity, ...]:
+        """The permit or agreement that a request names."""
+        named = request.agreement
+        if named is None:
+            return ()
+        try:
+            node(named)
+        except InputError:
+            kind = "permit" if named.startswith("permit-") else "agreement"
+            # A request may name anything: what is unknown is denied, and the denial is recorded all the same.
+            return (Entity(self.iri(kind, quote(named[:120], safe="")), (kind.capitalize(),)),)
+        return (Entity(named, ("Agreement",)),)
+
     def _dataset(self, dataset: str, value: str | None = None) -> Entity:
         return Entity(self.iri("dataset", dataset), ("Dataset",), digest=value)
 
@@ -176,6 +201,9 @@ class RunRecords:
         used: tuple[Entity, ...] = (),
         generated: tuple[Entity, ...] = (),
         attributes: Mapping[str, Value] | None = None,
+        plan: Entity | None = None,
+        software: tuple[Agent, ...] = (),
+        after: str | None = None,
     ) -> Activity:
         requester = Agent(request.requester, "Organization")
         person = () if request.person is None else (Agent(self.iri("person", request.person), "Person"),)
@@ -185,8 +213,10 @@ class RunRecords:
             label,
             at,
             at,
-            agents=(self._us, requester, *person),
+            agents=(self._us, requester, *person, *software),
             used=used,
             generated=generated,
+            informed_by=(f"{self.iri('run', request.id)}/{after}",) if after else (),
+            plan=plan,
             attributes={"run": self.iri("run", request.id), **(attributes or {})},
         )

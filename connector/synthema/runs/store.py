@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, ForeignKey, Integer, String, Table, Text, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
+from synthema.canonical import canonical_json
 from synthema.errors import DeniedError, NotFoundError
 from synthema.runs.model import Artefact, Grant, RunRequest, RunState, advance
 from synthema.storage import CanonicalJson, UtcDateTime, metadata
+
+ACTS: Final = "acts"
+"""Where the decisions on a run's output are kept, beside the gates it was held against."""
 
 runs = Table(
     "runs",
@@ -62,6 +79,17 @@ class RunRecord:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def measured(self) -> dict[str, Any] | None:
+        """The gates that its output was held against, once it was."""
+        found = {key: value for key, value in (self.evidence or {}).items() if key != ACTS}
+        return found or None
+
+    @property
+    def acts(self) -> tuple[dict[str, Any], ...]:
+        """What was decided of its output since: whether it may leave, and be certified."""
+        return tuple((self.evidence or {}).get(ACTS, ()))
+
 
 def insert_run(connection: Connection, request: RunRequest, at: datetime) -> None:
     """Keep a new request; an id that was used before is refused."""
@@ -75,6 +103,13 @@ def move(connection: Connection, run: str, event: str, at: datetime, **changes: 
     state = advance(record.state, event)
     connection.execute(update(runs).where(runs.c.id == run).values(state=state, changed_at=at, **changes))
     return state
+
+
+def keep_acts(connection: Connection, run: str, acts: Sequence[dict[str, Any]], at: datetime) -> None:
+    """Keep what was decided of a run's output, after what was decided of it before."""
+    record = find(connection, run)
+    evidence = {**(record.evidence or {}), ACTS: [*record.acts, *acts]}
+    connection.execute(update(runs).where(runs.c.id == run).values(evidence=evidence, changed_at=at))
 
 
 def find(connection: Connection, run: str) -> RunRecord:
@@ -92,8 +127,22 @@ def recent(connection: Connection, limit: int = 200) -> list[RunRecord]:
     return [find(connection, run) for run in ids.scalars()]
 
 
+def changed_since(connection: Connection, at: datetime) -> list[RunRecord]:
+    """The runs to which something happened since a time, oldest first."""
+    query = select(runs.c.id).where(runs.c.changed_at >= at).order_by(runs.c.created_at, runs.c.id)
+    return [find(connection, run) for run in connection.execute(query).scalars().all()]
+
+
+def under_agreement(connection: Connection, agreement: str) -> list[RunRecord]:
+    """All runs that rest on an agreement or permit."""
+    named = f'"agreement":{canonical_json(agreement).decode()}'  # requests are kept in canonical form
+    chosen = select(runs.c.id).where(type_coerce(runs.c.request, Text).contains(named, autoescape=True))
+    found = [find(connection, run) for run in connection.execute(chosen).scalars().all()]
+    return [run for run in found if run.request.agreement == agreement]
+
+
 def unfinished(connection: Connection) -> list[RunRecord]:
-    """Runs that were under way; after a restart nobody works on them any more."""
+    """Runs that were under way; after a restart nobody works on them any more. Those that wait for people go on."""
     open_states = [RunState.REQUESTED, RunState.GRANTED, RunState.RUNNING, RunState.QUARANTINED]
     ids = connection.execute(select(runs.c.id).where(runs.c.state.in_(open_states))).scalars().all()
     return [find(connection, run) for run in ids]
@@ -170,6 +219,12 @@ def released_artefact(connection: Connection, digest: str) -> tuple[str, Artefac
 
 
 def runs_with_releases(connection: Connection) -> frozenset[str]:
-    """The runs that have released files."""
+    """The runs whose files stay: those that have released files, and those whose files wait for people."""
     rows = connection.execute(select(artefacts.c.run).where(artefacts.c.state == "released"))
-    return frozenset(rows.scalars())
+    return frozenset(rows.scalars()) | {record.id for record in awaiting(connection)}
+
+
+def awaiting(connection: Connection) -> list[RunRecord]:
+    """The runs whose output waits for people, the one that waits longest first."""
+    waits = select(runs.c.id).where(runs.c.state == RunState.AWAITING).order_by(runs.c.changed_at)
+    return [find(connection, run) for run in connection.execute(waits).scalars().all()]

@@ -17,11 +17,13 @@ from sqlalchemy import URL
 import synthema
 from synthema.storage.migrate import alembic_config
 
+_RUN_ON_IMPORT = ("__main__", ".boot", ".worker")
+
 
 def main(message: str) -> None:
     """Import every room, so that all tables are known, and let Alembic compare."""
     for module in pkgutil.walk_packages(synthema.__path__, "synthema."):
-        if module.name.endswith(("store", "shelf", "tokens", "people", "witness", "versions")):
+        if ".migrations" not in module.name and not module.name.endswith(_RUN_ON_IMPORT):
             importlib.import_module(module.name)
     with tempfile.TemporaryDirectory() as folder:
         url = URL.create("sqlite", database=str(Path(folder) / "empty.sqlite"))

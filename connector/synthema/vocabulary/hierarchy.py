@@ -23,7 +23,8 @@ class Term:
     """One term of a scheme.
 
     ``label`` is a phrase that fits into a sentence; ``notation`` is the short
-    word a policy form uses for it; ``aliases`` are further words for it.
+    word a policy form uses for it; ``aliases`` are further words for it. A term that is
+    ``deprecated`` is still understood; ``replaced_by`` is the one to use in its place.
     """
 
     iri: str
@@ -32,6 +33,8 @@ class Term:
     aliases: tuple[str, ...] = ()
     broader: tuple[str, ...] = ()
     definition: str = ""
+    deprecated: bool = False
+    replaced_by: str | None = None
 
     @property
     def name(self) -> str:

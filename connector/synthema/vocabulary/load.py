@@ -14,7 +14,7 @@ from synthema.errors import InputError
 from synthema.resources import bundled
 from synthema.vocabulary.hierarchy import Hierarchy, Term
 from synthema.vocabulary.model import ChangedBy, Datatype, Operand, Vocabulary
-from synthema.vocabulary.namespaces import ODRL, SKOS, SYN, compact
+from synthema.vocabulary.namespaces import DCTERMS, ODRL, OWL, SKOS, SYN, compact
 
 SCHEMES: Mapping[str, str] = {
     "Purposes": "purpose",
@@ -30,6 +30,9 @@ SCHEMES: Mapping[str, str] = {
     "PermitStates": "permit state",
     "ConsentStates": "consent state",
     "DpiaOutcomes": "outcome of an impact assessment",
+    "Places": "place",
+    "Authorisations": "kind of authorisation",
+    "CertificateStates": "state of a certificate",
 }
 """Scheme → what one of its terms is called in a message."""
 
@@ -92,6 +95,8 @@ def _terms(known: Statements, scheme: str) -> Iterable[Term]:
             # Duties are also actions; a link that leaves the scheme belongs to the other one.
             broader=tuple(sorted(links & members if scheme == SYN + "Duties" else links)),
             definition=" ".join(found.get(SKOS + "definition", ())),
+            deprecated="true" in found.get(OWL + "deprecated", ()),
+            replaced_by=next(iter(found.get(DCTERMS + "isReplacedBy", ())), None),
         )
 
 

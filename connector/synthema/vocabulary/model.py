@@ -93,6 +93,10 @@ class Vocabulary:
         return self.schemes["Roles"]
 
     @property
+    def places(self) -> Hierarchy:
+        return self.schemes["Places"]
+
+    @property
     def operand_terms(self) -> Hierarchy:
         """The operands as a scheme, to resolve their names."""
         return self.schemes["Operands"]

@@ -11,9 +11,12 @@ DPV: Final = "https://w3id.org/dpv#"
 EHDS: Final = "https://w3id.org/dpv/legal/eu/ehds#"
 GDPR: Final = "https://w3id.org/dpv/legal/eu/gdpr#"
 HEALTH: Final = "https://w3id.org/dpv/sector/health#"
+LOC: Final = "https://w3id.org/dpv/loc#"
 ORPHA: Final = "http://www.orpha.net/ORDO/Orphanet_"
 MONDO: Final = "http://purl.obolibrary.org/obo/MONDO_"
 SKOS: Final = "http://www.w3.org/2004/02/skos/core#"
+OWL: Final = "http://www.w3.org/2002/07/owl#"
+DCTERMS: Final = "http://purl.org/dc/terms/"
 
 PREFIXES: Final = MappingProxyType(
     {
@@ -23,6 +26,7 @@ PREFIXES: Final = MappingProxyType(
         "ehds": EHDS,
         "gdpr": GDPR,
         "health": HEALTH,
+        "loc": LOC,
         "orpha": ORPHA,
         "mondo": MONDO,
     }

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from synthema.assembly import Connector
+from synthema.assembly.permitting import published_status
 from synthema.assembly.plans import read_plan
 from synthema.errors import InputError
 from synthema.web.protocol import Callers
@@ -92,24 +93,23 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
         return Response(await run_in_threadpool(rows), media_type=OCTETS)
 
 
-def witness_router(connector: Connector, callers: Callers) -> APIRouter:
-    """Where peers have the heads of their logs cosigned (C2SP tlog-witness, its messages carried in JSON)."""
+def witness_router(connector: Connector) -> APIRouter:
+    """Where peers have the heads of their logs cosigned (C2SP tlog-witness), and where our own head is shown.
+
+    Neither asks who calls: a head is believed for its signature, and only those
+    of registered peers are cosigned.
+    """
     router = APIRouter()
 
     @router.post("/witness/add-checkpoint")
     async def add(request: Request) -> Response:
-        value = await read_json(request)
-
-        def cosign() -> dict[str, Any]:
-            callers.caller(request)
-            answer = connector.witness.add_checkpoint(_bytes_of(value, "request"))
-            return {"status": answer.status, "body": answer.body}
-
-        return json_response(await run_in_threadpool(cosign))
+        answer = await run_in_threadpool(connector.witness.add_checkpoint, await request.body())
+        return Response(answer.body, answer.status, headers={"content-type": answer.media_type})
 
     @router.get("/log/checkpoint")
     async def checkpoint() -> Response:
-        return Response(await run_in_threadpool(connector.log.checkpoint), media_type="text/plain; charset=utf-8")
+        note = await run_in_threadpool(connector.log.cosigned_checkpoint)
+        return Response(note, media_type="text/plain; charset=utf-8", headers={"cache-control": "no-store"})
 
     return router
 
@@ -120,7 +120,7 @@ def status_router(connector: Connector) -> APIRouter:
 
     @router.get("/status/{purpose}")
     async def status(purpose: str) -> Response:
-        return json_response(await run_in_threadpool(connector.trust.status.credential, purpose))
+        return json_response(await run_in_threadpool(published_status, connector, purpose))
 
     return router
 

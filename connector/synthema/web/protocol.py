@@ -42,9 +42,9 @@ class Callers(Protocol):
 
 
 def protocol_router(
-    dataspace: Dataspace, security: Callers, did_document: Mapping[str, Any] | None = None
+    dataspace: Dataspace, security: Callers, did_document: Callable[[], Mapping[str, Any]] | None = None
 ) -> APIRouter:
-    """All public addresses of the protocol; ``did_document`` is served at ``/.well-known/did.json`` when given."""
+    """All public addresses of the protocol; ``did_document`` makes what is served at ``/.well-known/did.json``."""
     router = APIRouter()
     _add_well_known(router, dataspace, did_document)
     _Catalogue(dataspace, security).add_to(router)
@@ -53,7 +53,9 @@ def protocol_router(
     return router
 
 
-def _add_well_known(router: APIRouter, dataspace: Dataspace, did_document: Mapping[str, Any] | None) -> None:
+def _add_well_known(
+    router: APIRouter, dataspace: Dataspace, did_document: Callable[[], Mapping[str, Any]] | None
+) -> None:
     @router.get("/.well-known/dspace-version")
     async def version() -> Response:
         return json_response(m.version_response(dataspace.did))
@@ -62,7 +64,7 @@ def _add_well_known(router: APIRouter, dataspace: Dataspace, did_document: Mappi
 
         @router.get("/.well-known/did.json")
         async def did() -> Response:
-            return json_response(did_document)
+            return json_response(await run_in_threadpool(did_document))
 
 
 class _Catalogue:

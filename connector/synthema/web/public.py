@@ -7,8 +7,11 @@ from fastapi import FastAPI
 from synthema.assembly import Connector
 from synthema.identity import ReplayStore
 from synthema.web.federation import federation_router, status_router, witness_router
+from synthema.web.heads import LogHeads
 from synthema.web.protocol import protocol_router
+from synthema.web.receipts import receipts_router
 from synthema.web.security import Security, install_guards
+from synthema.web.withdrawals import withdrawal_router
 
 MAX_ANSWER_BYTES = 512 * 1024 * 1024  # a masked vector travels in an answer
 
@@ -16,10 +19,13 @@ MAX_ANSWER_BYTES = 512 * 1024 * 1024  # a masked vector travels in an answer
 def public_app(connector: Connector) -> FastAPI:
     """The application on the public port."""
     app = FastAPI(title=connector.settings.name, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(LogHeads, heads=connector.heads)
     install_guards(app, larger={"/federation/studies/": MAX_ANSWER_BYTES})
     security = Security(connector.settings, connector.resolver, ReplayStore(connector.database), connector.clock)
-    app.include_router(protocol_router(connector.dataspace, security, connector.did_document()))
+    app.include_router(protocol_router(connector.dataspace, security, connector.did_document))
     app.include_router(federation_router(connector, security))
     app.include_router(status_router(connector))
-    app.include_router(witness_router(connector, security))
+    app.include_router(receipts_router(connector, security))
+    app.include_router(witness_router(connector))
+    app.include_router(withdrawal_router(connector, security))
     return app

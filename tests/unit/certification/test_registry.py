@@ -31,24 +31,32 @@ def test_a_sound_package_is_taken_in_and_served_by_digest(world: World, registry
     assert CANDIDATE.encode() in body
 
 
-def test_a_refusal_is_recorded_and_nothing_is_kept(world: World, registry: Registry, tmp_path: Path) -> None:
+def test_a_refusal_is_recorded_and_the_package_stays_in_quarantine(
+    world: World, registry: Registry, tmp_path: Path
+) -> None:
     damaged = world.package().replace(b"61,F", b"62,F")
     before = len(registry.holdings())
     receipt = registry.ingest(damaged, world.use)
     assert not receipt.accepted
-    assert receipt.report.failed == (2,)
+    assert receipt.report.failed == (3, 11)
     assert len(registry.holdings()) == before
     attempt = registry.attempts(1)[0]
     assert attempt["outcome"] == "refused"
     assert attempt["package"] == digest_bytes(damaged)
     assert attempt["report"]["ok"] is False
-    assert b'failedChecks> "2"' in world.parties["registry"].log.entry(receipt.log_position).body
-    assert not (tmp_path / "packages" / digest_bytes(damaged).removeprefix("sha256:")).exists()
+    assert b'failedChecks> "3, 11"' in world.parties["registry"].log.entry(receipt.log_position).body
+    name = digest_bytes(damaged).removeprefix("sha256:")
+    assert not (tmp_path / "packages" / name).exists()
+    assert (tmp_path / "packages" / "quarantine" / name).exists()
+    assert receipt.quarantined
+    assert [row["id"] for row in registry.in_quarantine()] == [receipt.id]
 
 
 def test_bytes_that_are_no_package_are_recorded_too(world: World, registry: Registry) -> None:
     receipt = registry.ingest(b"nonsense", world.use)
     assert not receipt.accepted
+    assert not receipt.quarantined
+    assert registry.in_quarantine() == []
     assert registry.attempts(1)[0]["certificate"] is None
     assert receipt.as_dict()["report"]["checks"][0]["ok"] is False
 
@@ -119,7 +127,7 @@ def test_a_withdrawn_dataset_is_gone_for_good(world: World, registry: Registry) 
         registry.dataset(CANDIDATE)
     receipt = registry.ingest(package, world.use)
     assert not receipt.accepted
-    assert "withdrawn here: the issuer asked for it" in receipt.report.results[6].reason
+    assert "withdrawn here: the issuer asked for it" in receipt.report.results[5].reason
     with pytest.raises(ConflictError, match="withdrawn cannot reinstate"):
         registry.reinstate(certificate, "a change of mind")
 
@@ -201,3 +209,54 @@ def test_nothing_is_taken_in_when_the_log_cannot_be_written(
     with pytest.raises(StorageError, match="full"):
         registry.ingest(package, world.use)
     assert len(registry.holdings()) == before
+
+
+# quarantine -------------------------------------------------------------------------------
+
+
+def test_a_package_in_quarantine_is_taken_in_once_its_reason_has_gone(world: World, tmp_path: Path) -> None:
+    record = world.issue()
+    blind = world.registry(tmp_path / "packages", status=nobody_answers)
+    refused = blind.ingest(world.package(record), world.use)
+    assert refused.report.failed == (6,)
+    seeing = world.registry(tmp_path / "packages")
+    outcome = seeing.check_again(refused.id, person="urn:person:officer")
+    assert outcome.accepted
+    assert seeing.in_quarantine() == []
+    assert state(seeing, record.id) == "held"
+    with pytest.raises(NotFoundError, match="not in quarantine"):
+        seeing.check_again(refused.id)
+    with pytest.raises(NotFoundError, match="no such attempt"):
+        seeing.check_again("ingest-0")
+
+
+def test_a_package_in_quarantine_can_be_discarded_with_a_reason(world: World, registry: Registry) -> None:
+    refused = registry.ingest(world.package().replace(b"61,F", b"62,F"), world.use)
+    with pytest.raises(InputError, match="no reason"):
+        registry.discard(refused.id, " ")
+    before = logged(world, "QuarantineDisposal")
+    registry.discard(refused.id, "it was changed on the way")
+    assert registry.in_quarantine() == []
+    assert logged(world, "QuarantineDisposal") == before + 1
+    with pytest.raises(NotFoundError, match="not in quarantine"):
+        registry.discard(refused.id, "again")
+
+
+def test_quarantine_is_emptied_after_thirty_days(world: World, registry: Registry) -> None:
+    fresh(world, registry)
+    registry.ingest(world.package().replace(b"61,F", b"62,F"), world.use)
+    world.clock.advance(timedelta(days=29))
+    registry.refresh()
+    assert len(registry.in_quarantine()) == 1
+    world.clock.advance(timedelta(days=2))
+    registry.refresh()
+    assert registry.in_quarantine() == []
+
+
+def test_the_catalogue_shows_what_is_in_good_standing(world: World, registry: Registry) -> None:
+    certificate, _ = fresh(world, registry)
+    records = registry.catalogue("Synthetic data")["dcat:dataset"]
+    assert [record["dqv:hasQualityAnnotation"]["oa:hasBody"]["@id"] for record in records] == [certificate]
+    registry.suspend(certificate, "a question")
+    assert registry.catalogue("Synthetic data")["dcat:dataset"] == []
+    registry.reinstate(certificate, "answered")

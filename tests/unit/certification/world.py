@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from synthema.certification import (
     PluginReference,
     PrivacyBlock,
     PrivacySpent,
+    ReceiptBook,
     Registry,
     SecondSignature,
     Source,
@@ -32,22 +34,31 @@ from synthema.certification import (
     VerificationPolicy,
     VerificationReport,
     allowed_uses,
+    bag,
     candidate_iri,
     reference,
     release_activity,
     verify_package,
 )
-from synthema.clock import FixedClock, to_text
+from synthema.certification.container import write_container
+from synthema.certification.document import NAMESPACE
+from synthema.certification.model import Decided, ProvenDecision
+from synthema.clock import FixedClock, from_text, to_text
 from synthema.config import did_web
-from synthema.errors import PeerError
+from synthema.datasets.codebook import dictionary
+from synthema.errors import PeerError, SynthemaError
 from synthema.identity import DidResolver, FileSigner, PersonKey, did_document
+from synthema.ids import new_id
 from synthema.provenance import Activity, Entity, ProvenanceLog
 from synthema.storage import Database, metadata
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 ROWS = b"age,sex\n61,F\n70,M\n"
-CODEBOOK = canonical_json({"id": "mgus", "variables": ["age", "sex"]})
+CODEBOOK = canonical_json(dictionary("mgus").keep(("age", "sex")).model_dump(mode="json"))
+PLAN = canonical_json({"title": "Synthetic MGUS cohort", "rounds": 3})
+FILES = {"dataset.csv": ROWS, "codebook.json": CODEBOOK, "workflow/study-plan.json": PLAN}
 CANDIDATE = digest_bytes(ROWS)
+SITE_ACTS = ("synthesise", "evaluateModel", "export", "certify")
 DATASET = "http://127.0.0.1:8100/id/dataset/mgus-synthetic"
 SYNTHEMA_DIGEST = "sha256:" + "ab" * 32
 EVALUATOR = PluginReference(name="synthema_evaluation", version="0.1.0", digest=SYNTHEMA_DIGEST)
@@ -141,6 +152,35 @@ class World:
         )
         return run, site.log.record(activity).sequence
 
+    def decision_at(self, party: Party, action: str, effect: Any = "permit") -> Decided:
+        """A decision in a party's log, and what evidence says of it."""
+        identifier = party.log.iri("decision", new_id("decision"))
+        decision = Decided(
+            id=identifier,
+            action=NAMESPACE + action,
+            effect=effect,
+            digest=digest([identifier, effect]),
+            policies=(SYNTHEMA_DIGEST,),
+            basis="agreement-1",
+            log_position=0,
+        )
+        entity = Entity(
+            identifier,
+            ("Decision",),
+            digest=decision.digest,
+            attributes={"effect": effect, "policyDigest": SYNTHEMA_DIGEST},
+        )
+        entry = party.log.record(
+            Activity(f"{identifier}/activity", "PolicyDecision", "decided", START, START, generated=(entity,))
+        )
+        return decision.model_copy(update={"log_position": entry.sequence})
+
+    def certifying(self, effect: Any = "permit") -> tuple[ProvenDecision, ...]:
+        """The hub's decisions to certify, one under the agreement with each site."""
+        decisions = [self.decision_at(self.hub, "certify", effect) for _ in self.sites]
+        maker = self.maker(self.hub)
+        return tuple(ProvenDecision(decision=each, proof=maker.prove(each.log_position)) for each in decisions)
+
     def measurements(self, run: str, position: int | None) -> tuple[Measurement, ...]:
         auc = Measurement(
             metric="membershipAUC",
@@ -168,8 +208,9 @@ class World:
             "dataset_digest": digest(site.did),
             "cohort": "100–249",
             "exclusion_list_version": 4,
-            "policies": (SYNTHEMA_DIGEST,),
-            "decision": SYNTHEMA_DIGEST,
+            "categories": (NAMESPACE + "Art51-1-l",),
+            "legal_basis": "https://w3id.org/dpv/legal/eu/gdpr#A9-2-a",
+            "decisions": tuple(self.decision_at(site, action) for action in SITE_ACTS),
             "gates": gates(),
             "measurements": self.measurements(run, position),
             "privacy": spent(),
@@ -196,21 +237,16 @@ class World:
             "id": DATASET,
             "title": "Synthetic MGUS cohort",
             "files": (
-                DataFile(name="dataset.csv", role="dataset", media_type="text/csv", size=len(ROWS), digest=CANDIDATE),
-                DataFile(
-                    name="codebook.json",
-                    role="codebook",
-                    media_type="application/json",
-                    size=len(CODEBOOK),
-                    digest=digest_bytes(CODEBOOK),
-                ),
+                DataFile.of("dataset.csv", "dataset", "text/csv", ROWS),
+                DataFile.of("codebook.json", "codebook", "application/json", CODEBOOK),
+                DataFile.of("workflow/study-plan.json", "plan", "application/json", PLAN),
             ),
             "rows": 2,
             "columns": 2,
             "generator": PluginReference(name="synthema_marginals", version="0.1.0", digest=SYNTHEMA_DIGEST),
             "parameters": {"degree": 2},
             "study": self.hub.log.iri("study", "study-1"),
-            "study_plan": SYNTHEMA_DIGEST,
+            "study_plan": digest_bytes(PLAN),
             "sources": tuple(
                 Source(
                     site=s.site,
@@ -237,18 +273,19 @@ class World:
             "regime": "pre-EHDS",
             "highly_sensitive": True,
             "release": self.maker(self.hub).prove(release.sequence),
+            "decisions": self.certifying(),
         }
         return CertificateContent(**values | changes)
 
     def issue(self, content: CertificateContent | None = None, **options: Any) -> CertificateRecord:
-        return self.issuer.issue(content or self.content(), **options)
+        return self.issuer.issue(content or self.content(), FILES, **options)
 
     def second(self) -> SecondSignature:
         return SecondSignature(self.hub.log.iri("person", "dpo"), "dpo", self.dpo.as_signer("dpo"))
 
     def package(self, record: CertificateRecord | None = None) -> bytes:
         found = record or self.issue()
-        return self.issuer.package(found.id, {"dataset.csv": ROWS, "codebook.json": CODEBOOK})
+        return self.issuer.package(found.id, FILES)
 
     # what a registry does -------------------------------------------------------------
 
@@ -265,12 +302,32 @@ class World:
         }
         return verify_package(data, **given | changes)
 
+    def receipts(self, name: str) -> ReceiptBook:
+        party = self.parties[name]
+        return ReceiptBook(party.database, party.log, party.signer, party.did, self.resolver, self.clock)
+
     def registry(self, folder: Path, **changes: Any) -> Registry:
         party = self.parties["registry"]
-        given: dict[str, Any] = {"policy": self.policy, "resolver": self.resolver, "status": self.look_up}
+        given: dict[str, Any] = {
+            "policy": self.policy,
+            "resolver": self.resolver,
+            "status": self.look_up,
+            "receipts": self.receipts("registry"),
+        }
         return Registry(
             database=party.database, log=party.log, folder=folder, did=party.did, clock=self.clock, **given | changes
         )
+
+
+def bagged(payload: Mapping[str, bytes]) -> bytes:
+    """A well-formed package of any payload, as someone would make it who forges one."""
+    sizes = {name: len(content) for name, content in payload.items()}
+    try:
+        certificate = json.loads(payload["certificate.json"])
+        info = bag.bag_info(certificate["id"], certificate["issuer"], from_text(certificate["validFrom"]), sizes)
+    except (ValueError, LookupError, SynthemaError):
+        info = bag.bag_info("urn:unreadable", "nobody", START, sizes)
+    return write_container(bag.bag_files(payload, info))
 
 
 def spent(epsilon: float | None = 3.0, **changes: Any) -> PrivacySpent:

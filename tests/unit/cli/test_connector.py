@@ -152,16 +152,58 @@ def test_the_log_is_verified_read_and_proven(home: Path, people: dict[str, dict[
     assert "All 2 entries of the log are unchanged" in run("log", "verify", "--home", home).stdout
     assert "A role account was registered" in run("log", "entries", "--home", home).stdout
     assert "wasGeneratedBy" in run("log", "entries", "--full", "--home", home).stdout
-    proof, key = tmp_path / "proof.json", tmp_path / "log.key"
+    assert "From entry 1 on" in run("log", "verify", "--since", 1, "--home", home).stdout
+    proof, key = tmp_path / "entry.tlog-proof", tmp_path / "log.key"
     key.write_text(data_of("log", "prove", 1, "-o", proof, "--home", home)["key"] + "\n")
     assert "The proof holds" in run("log", "verify-bundle", proof, "--key", key).stdout
-    changed = json.loads(proof.read_text()) | {"sequence": 0}
-    (tmp_path / "changed.json").write_text(json.dumps(changed))
-    run("log", "verify-bundle", tmp_path / "changed.json", "--key", key, status=6)
+    (tmp_path / "changed").write_text(proof.read_text().replace("index 1", "index 0"))
+    run("log", "verify-bundle", tmp_path / "changed", "--key", key, status=6)
     run("log", "verify-bundle", proof, "--key", key, "--quorum", 1, status=2)
     export = tmp_path / "log.nq"
     run("log", "export", "-o", export, "--home", home)
     assert run("log", "export", "--home", home).stdout == export.read_text()
+    for form in ("trig", "turtle", "jsonld"):
+        assert "prov#" in run("log", "export", "--as", form, "--home", home).stdout
+
+
+def test_the_log_is_exported_as_files_that_a_stranger_checks(
+    home: Path, people: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    tiles = tmp_path / "tiles"
+    assert "log of 2 entries, 2 new files" in run("log", "export", "--tiles", tiles, "--home", home).stdout
+    assert "0 new files" in run("log", "export", "--tiles", tiles, "--home", home).stdout
+    run("log", "export", "--tiles", tiles, "--as", "trig", "--home", home, status=2)
+    keys = data_of("log", "keys", "--home", home)
+    assert "All 2 entries" in run("log", "verify-tiles", tiles, "--key", keys["log"]).stdout
+    run("log", "verify-tiles", tiles, "--key", keys["log"], "--witness", keys["witness"], "--quorum", 1, status=6)
+    entries = tiles / "tile" / "entries" / "000.p" / "2"
+    entries.write_bytes(entries.read_bytes().replace(b"registered", b"Registered", 1))
+    assert "log entry 0" in run("log", "verify-tiles", tiles, "--key", keys["log"], status=6).stderr
+
+
+def test_the_index_is_made_anew_and_what_is_witnessed_is_shown(home: Path, people: dict[str, dict[str, Any]]) -> None:
+    assert "all 2 entries (memory)" in run("log", "reindex", "--home", home).stdout
+    assert "No partner has shown its log yet" in run("log", "witnessed", "--home", home).stdout
+
+
+def test_an_auditor_asks_the_log_in_sparql(home: Path, tmp_path: Path) -> None:
+    secret, key, question = tmp_path / "passphrase", tmp_path / "auditor.pem", tmp_path / "question.rq"
+    secret.write_text("correct horse battery")
+    secret.chmod(0o600)
+    made = data_of("person", "new", "--home", home, "--role", "auditor", "--key", key, "--passphrase-file", secret)
+    who = ("--person", made["person"], "--key", key, "--passphrase-file", secret, "--home", home)
+    question.write_text(
+        "SELECT ?said { ?step a <http://www.w3.org/ns/prov#Activity> ; ?p ?said FILTER(isLiteral(?said)) }"
+    )
+    told = run("log", "query", question, *who)
+    assert "A role account was registered" in told.stdout
+    assert "Recorded as entry 1" in told.stderr
+    question.write_text("ASK { ?s a <https://w3id.org/synthema/ns#LogQuestion> }")
+    assert run("log", "query", question, *who).stdout == "Yes.\n"
+    question.write_text("DESCRIBE <http://a.example/x>")
+    assert run("log", "query", question, *who).stdout.strip() == ""
+    question.write_text("SELECT * { SERVICE <http://a.example/> { ?s ?p ?o } }")
+    assert "SERVICE" in run("log", "query", question, *who, status=2).stderr
 
 
 def test_lineage_answers_in_sentences(home: Path, people: dict[str, dict[str, Any]], ports: tuple[int, int]) -> None:
@@ -172,6 +214,9 @@ def test_lineage_answers_in_sentences(home: Path, people: dict[str, dict[str, An
     for verb in ("derived", "agent"):
         run("lineage", verb, person, "--home", home)
     run("lineage", "plugin", "sha256:" + "0" * 64, "--home", home)
+    assert "What happened under" in run("lineage", "permit", "permit-1", "--home", home).stdout
+    assert "Who saw what" in run("lineage", "seen", "2026", "--home", home).stdout
+    run("lineage", "patient", "0" * 64, "--home", home, status=4)
 
 
 def test_a_wrong_request_is_named_by_field(home: Path, tmp_path: Path) -> None:

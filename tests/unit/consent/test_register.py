@@ -7,26 +7,16 @@ import pytest
 from sqlalchemy import Connection
 
 from synthema.clock import FixedClock
-from synthema.consent import ConsentItem, ConsentState, ConsentStore, machine_for
+from synthema.consent import ConsentItem, ConsentState, ConsentStore, Ground, Question, machine_for
 from synthema.consent.model import EU_GDPR
 from synthema.errors import ConflictError, InputError, StorageError
 from synthema.provenance import ProvenanceLog
 from synthema.storage import Database
-from tests.unit.datasets.support import log_text, make_log, make_signer
+from tests.unit.datasets.support import log_text
 
 CONSENT = EU_GDPR + "A9-2-a"
 RESEARCH = EU_GDPR + "A9-2-j"
 SYN = "https://w3id.org/synthema/ns#"
-
-
-@pytest.fixture
-def log(database: Database, clock: FixedClock) -> ProvenanceLog:
-    return make_log(database, clock)
-
-
-@pytest.fixture
-def consents(database: Database, log: ProvenanceLog, clock: FixedClock) -> ConsentStore:
-    return ConsentStore(database, log, clock, make_signer())
 
 
 def bring(
@@ -46,11 +36,11 @@ def test_withdrawal_stops_use_from_now_whatever_was_approved(
     before = clock.now()
     clock.advance(timedelta(minutes=1))
     assert consents.change("mgus", "1", ConsentState.WITHDRAWN) == 2
-    found = consents.exclusions("mgus", [1, 2], CONSENT, approved, clock.now())
+    found = consents.exclusions("mgus", [1, 2], Ground(CONSENT, approved, clock.now()))
     assert found.excluded == {1}
     assert found.reasons == {"ConsentWithdrawn": 1}
     assert (found.remaining, found.version, found.machine) == (1, 2, "consent")
-    assert consents.exclusions("mgus", [1, 2], CONSENT, approved, before).excluded == frozenset()
+    assert consents.exclusions("mgus", [1, 2], Ground(CONSENT, approved, before)).excluded == frozenset()
 
 
 @pytest.mark.article("EHDS 71(3)")
@@ -63,7 +53,7 @@ def test_an_opt_out_spares_permits_approved_before_it(consents: ConsentStore, cl
         (now + timedelta(days=1), {"1"}),
         (None, {"1"}),
     ):
-        found = consents.exclusions("mgus", ["1", "2"], RESEARCH, approved, now + timedelta(days=2))
+        found = consents.exclusions("mgus", ["1", "2"], Ground(RESEARCH, approved, now + timedelta(days=2)))
         assert found.excluded == excluded
         assert found.machine == "opt-out"
 
@@ -73,7 +63,7 @@ def test_an_opt_out_is_reversible(consents: ConsentStore, clock: FixedClock) -> 
     consents.opt_out("1")
     clock.advance(timedelta(days=1))
     assert consents.opt_in("1") == 2
-    assert consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now()).excluded == frozenset()
+    assert consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now())).excluded == frozenset()
     with pytest.raises(ConflictError):
         consents.opt_in("1")
     consents.opt_out("1")
@@ -83,8 +73,8 @@ def test_an_opt_out_is_reversible(consents: ConsentStore, clock: FixedClock) -> 
 
 def test_the_legal_basis_chooses_the_rule(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,2026-01-01,", "2,ConsentRefused,2025-01-01,,")
-    assert consents.exclusions("mgus", ["1", "2"], CONSENT, None, clock.now()).excluded == {"2"}
-    assert consents.exclusions("mgus", ["1", "2"], RESEARCH, None, clock.now()).excluded == {"1"}
+    assert consents.exclusions("mgus", ["1", "2"], Ground(CONSENT, None, clock.now())).excluded == {"2"}
+    assert consents.exclusions("mgus", ["1", "2"], Ground(RESEARCH, None, clock.now())).excluded == {"1"}
     for basis in ("", "A9", "A6-1-ax", "https://example.org/A9-2-a", "A9-2-z"):
         with pytest.raises(InputError):
             machine_for(basis)
@@ -96,13 +86,13 @@ def test_all_but_two_states_deny(
     consents: ConsentStore, clock: FixedClock, tmp_path: Path, state: ConsentState
 ) -> None:
     bring(consents, tmp_path, f"1,{state},2025-01-01,,")
-    found = consents.exclusions("mgus", ["1"], CONSENT, None, clock.now())
+    found = consents.exclusions("mgus", ["1"], Ground(CONSENT, None, clock.now()))
     assert found.excluded == {"1"}
     assert f"{SYN}consentState" not in consents.facts(found, clock.now())
 
 
 def test_the_unknown_are_left_out(consents: ConsentStore, clock: FixedClock) -> None:
-    found = consents.exclusions("mgus", ["1", "2"], CONSENT, None, clock.now())
+    found = consents.exclusions("mgus", ["1", "2"], Ground(CONSENT, None, clock.now()))
     assert found.excluded == {"1", "2"}
     assert found.reasons == {"ConsentUnknown": 2}
     assert found.remaining == 0
@@ -120,21 +110,16 @@ def test_boxes_not_ticked_and_time_run_out(consents: ConsentStore, clock: FixedC
         "4,ConsentGiven,2025-01-01,secondary-use,2026-11-21",
         header=header,
     )
-    found = consents.exclusions("mgus", "1234", CONSENT, None, clock.now())
+    found = consents.exclusions("mgus", "1234", Ground(CONSENT, None, clock.now()))
     assert found.excluded == {"3", "4"}
     assert found.reasons == {"did not agree to secondary-use": 1, "ConsentExpired": 1}
-    paid = frozenset({ConsentItem.SECONDARY_USE, ConsentItem.FOR_PROFIT})
-    assert consents.exclusions("mgus", "12", CONSENT, None, clock.now(), required_items=paid).excluded == {"2"}
+    paid = Question(frozenset({ConsentItem.SECONDARY_USE, ConsentItem.FOR_PROFIT}))
+    assert consents.exclusions("mgus", "12", Ground(CONSENT, None, clock.now(), question=paid)).excluded == {"2"}
 
 
 def test_consent_for_one_dataset_is_none_for_another(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,,")
-    assert consents.exclusions("mds", ["1"], CONSENT, None, clock.now()).excluded == {"1"}
-
-
-def test_a_record_on_another_basis_is_no_consent(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
-    bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,A9-2-j", header="patient_key,state,date,legal_basis")
-    assert consents.exclusions("mgus", ["1"], CONSENT, None, clock.now()).reasons == {"not recorded as consent": 1}
+    assert consents.exclusions("mds", ["1"], Ground(CONSENT, None, clock.now())).excluded == {"1"}
 
 
 def test_steps_that_the_table_does_not_know(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
@@ -145,7 +130,7 @@ def test_steps_that_the_table_does_not_know(consents: ConsentStore, clock: Fixed
     with pytest.raises(ConflictError):
         consents.change("mgus", "1", ConsentState.GIVEN)
     consents.change("mgus", "1", ConsentState.RENEWED)
-    assert consents.exclusions("mgus", ["1"], CONSENT, None, clock.now()).excluded == frozenset()
+    assert consents.exclusions("mgus", ["1"], Ground(CONSENT, None, clock.now())).excluded == frozenset()
 
 
 def test_an_import_that_contradicts_changes_nothing(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
@@ -167,10 +152,10 @@ def test_importing_again_changes_nothing_but_freshness(
     lines = ("1,ConsentGiven,2025-01-01,2026-01-01,", "2,ConsentGiven,2025-01-01,2025-01-01,2025-02-01")
     assert bring(consents, tmp_path, *lines) == 1
     clock.advance(timedelta(hours=5))
-    old = consents.exclusions("mgus", ["1", "2"], RESEARCH, None, clock.now())
+    old = consents.exclusions("mgus", ["1", "2"], Ground(RESEARCH, None, clock.now()))
     assert consents.facts(old, clock.now())[f"{SYN}optOutListAge"].value == timedelta(hours=5)
     assert bring(consents, tmp_path, *lines) == 1
-    new = consents.exclusions("mgus", ["1", "2"], RESEARCH, None, clock.now())
+    new = consents.exclusions("mgus", ["1", "2"], Ground(RESEARCH, None, clock.now()))
     assert consents.facts(new, clock.now())[f"{SYN}optOutListAge"].value == timedelta(0)
     assert new.excluded == {"1"}
 
@@ -179,24 +164,24 @@ def test_changed_boxes_are_a_change(consents: ConsentStore, clock: FixedClock, t
     header = "patient_key,state,date,items"
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,secondary-use;for-profit", header=header)
     assert bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,recontact", header=header) == 2
-    assert consents.exclusions("mgus", ["1"], CONSENT, None, clock.now()).excluded == {"1"}
+    assert consents.exclusions("mgus", ["1"], Ground(CONSENT, None, clock.now())).excluded == {"1"}
 
 
 def test_an_opt_out_ends_only_by_being_taken_back(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,2026-01-01,")
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,,")
-    assert consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now()).excluded == {"1"}
+    assert consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now())).excluded == {"1"}
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,2026-01-01,2026-02-01")
-    assert consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now()).excluded == frozenset()
+    assert consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now())).excluded == frozenset()
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,2026-01-01,")  # an old line does not bring it back
-    assert consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now()).excluded == frozenset()
+    assert consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now())).excluded == frozenset()
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,2026-03-01,")
-    assert consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now()).excluded == {"1"}
+    assert consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now())).excluded == {"1"}
 
 
 def test_facts_name_the_list_they_rest_on(consents: ConsentStore, clock: FixedClock, tmp_path: Path) -> None:
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01,,")
-    facts = consents.facts(consents.exclusions("mgus", ["1"], CONSENT, None, clock.now()), clock.now())
+    facts = consents.facts(consents.exclusions("mgus", ["1"], Ground(CONSENT, None, clock.now())), clock.now())
     assert facts[f"{SYN}consentState"].value == "https://w3id.org/dpv#ConsentGiven"
     assert facts[f"{SYN}exclusionListVersion"].value == 1
     assert {fact.evidence for fact in facts.values()} == {"http://127.0.0.1:8101/id/exclusion-list/1"}
@@ -206,7 +191,7 @@ def test_a_list_without_opt_outs_says_nothing_about_their_age(
     consents: ConsentStore, clock: FixedClock, tmp_path: Path
 ) -> None:
     bring(consents, tmp_path, "1,ConsentGiven,2025-01-01", header="patient_key,state,date")
-    found = consents.exclusions("mgus", ["1"], RESEARCH, None, clock.now())
+    found = consents.exclusions("mgus", ["1"], Ground(RESEARCH, None, clock.now()))
     assert f"{SYN}optOutListAge" not in consents.facts(found, clock.now())
 
 
@@ -239,7 +224,7 @@ def test_who_registered_hears_of_a_change_in_the_same_transaction(consents: Cons
     with pytest.raises(StorageError):
         consents.opt_out("2")
     assert heard == [(1, {"OptedOut": 1}), (2, {"OptedOut": 1})]
-    assert consents.exclusions("mgus", ["2"], RESEARCH, None, clock.now()).excluded == frozenset()
+    assert consents.exclusions("mgus", ["2"], Ground(RESEARCH, None, clock.now())).excluded == frozenset()
 
 
 def test_what_is_not_logged_does_not_happen(
@@ -252,7 +237,7 @@ def test_what_is_not_logged_does_not_happen(
     with pytest.raises(StorageError):
         consents.change("mgus", "1", ConsentState.GIVEN)
     assert consents.version() == 0
-    assert consents.exclusions("mgus", ["1"], CONSENT, None, clock.now()).excluded == {"1"}
+    assert consents.exclusions("mgus", ["1"], Ground(CONSENT, None, clock.now())).excluded == {"1"}
 
 
 def test_refuses_empty_names(consents: ConsentStore, tmp_path: Path) -> None:
@@ -277,9 +262,8 @@ def test_exclusions_are_known_before_the_data_are_opened(
         consents.enrol("mgus", "dataset-1", ["KEY-3"])
     assert log.size() == size
     for basis, reasons in ((CONSENT, {"ConsentRefused": 1}), (RESEARCH, {"OptedOut": 1})):
-        rest = {"legal_basis": basis, "permit_approved_at": None, "at": clock.now()}
-        known = consents.cohort_exclusions("mgus", "dataset-1", **rest)  # type: ignore[arg-type]
-        opened = consents.exclusions("mgus", ["KEY-1", "KEY-2"], basis, None, clock.now())
+        known = consents.cohort_exclusions("mgus", "dataset-1", Ground(basis, None, clock.now()))
+        opened = consents.exclusions("mgus", ["KEY-1", "KEY-2"], Ground(basis, None, clock.now()))
         assert known.reasons == opened.reasons == reasons
         assert known.remaining == opened.remaining == 1
         assert not known.excluded & {"KEY-1", "KEY-2"}
@@ -287,8 +271,6 @@ def test_exclusions_are_known_before_the_data_are_opened(
 
 
 def test_nobody_remains_of_a_version_that_was_never_enrolled(consents: ConsentStore, clock: FixedClock) -> None:
-    found = consents.cohort_exclusions(
-        "mgus", "dataset-1", legal_basis=CONSENT, permit_approved_at=None, at=clock.now()
-    )
+    found = consents.cohort_exclusions("mgus", "dataset-1", Ground(CONSENT, None, clock.now()))
     assert found.remaining == 0
     assert f"{SYN}consentState" not in consents.facts(found, clock.now())

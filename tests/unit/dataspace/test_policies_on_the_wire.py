@@ -17,7 +17,14 @@ from synthema.vocabulary import load_vocabulary
 DATASET = "http://hospital.example/id/dataset/dataset-aml"
 CONSUMER = "did:web:hub.example"
 PROVIDER = "did:web:hospital.example"
-VALUES = {"dataset": DATASET, "title": "Terms", "purpose": "health research"}
+VALUES = {
+    "dataset": DATASET,
+    "title": "Terms",
+    "purpose": "health research",
+    "provider": PROVIDER,
+    "starts": "2026-01-01T00:00:00Z",
+    "ends": "2028-01-01T00:00:00Z",
+}
 
 
 @pytest.mark.parametrize("name", ["synthetic-data-offer", "synthetic-data-offer as dataset policy"])
@@ -44,3 +51,4 @@ def test_an_agreement_is_read_back_as_the_policy_that_was_offered(name: str) -> 
     assert (read.assigner, read.assignees, read.targets) == (PROVIDER, (CONSUMER,), (DATASET,))
     assert read.rules == policy.rules
     assert (read.title, read.law, read.version) == (policy.title, policy.law, policy.version)
+    assert (read.effective_from, read.effective_to) == (policy.effective_from, policy.effective_to)

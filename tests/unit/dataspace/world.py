@@ -232,7 +232,8 @@ def make_node(settings: Settings, *, clock: Clock | None = None, pace: Pace | No
     )
     app = FastAPI()
     install_guards(app)
-    app.include_router(protocol_router(dataspace, Security(settings, resolver, ReplayStore(database), clock), document))
+    security = Security(settings, resolver, ReplayStore(database), clock)
+    app.include_router(protocol_router(dataspace, security, lambda: document))
     return Node(settings, database, log, peers, dataspace, app, keys, office, store, computer, catalogue)
 
 

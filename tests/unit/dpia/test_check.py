@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from synthema.dpia import Dpia, Evidence, check, confirm_gates, load_dpia
-from synthema.dpia.model import Gate, Opinion, Outcome
+from synthema.dpia import Dpia, Evidence, Outcome, check, confirm_gates, load_dpia, measured
+from synthema.dpia.model import Gate, Opinion
 from synthema.resources import bundled
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -29,8 +30,7 @@ def dpia() -> Dpia:
 
 
 def evidence(metric: str, value: float, **changes: Any) -> Evidence:
-    values: dict[str, Any] = {"lower": value, "upper": value, "n": 200, "measured_at": NOW, "source": SOURCE}
-    return Evidence(metric=metric, value=value, **(values | changes))
+    return replace(measured(metric, value, 200, NOW, SOURCE, lower=value, upper=value), **changes)
 
 
 def figures(**changes: float) -> list[Evidence]:
@@ -84,8 +84,13 @@ def test_what_is_not_measured_denies(dpia: Dpia, metric: str) -> None:
         ({"upper": float("inf")}, "not a finite number"),
         ({"upper": 0.4}, "contradicts itself"),
         ({"measured_at": NOW + timedelta(seconds=1)}, "from the future"),
-        ({"measured_at": NOW - timedelta(days=1, seconds=1)}, "older than P1D"),
+        ({"measured_at": NOW - timedelta(days=1, seconds=1)}, "older than 1 day"),
         ({"n": 19}, "rests on 19 records"),
+        ({"unit": "patients"}, "in patients, and the metric in index"),
+        ({"unit": None}, "in no unit"),
+        ({"population": "synthetic records"}, "about synthetic records"),
+        ({"kind": "syn:Promise"}, "of the kind syn:Promise"),
+        ({"confidence": 0.9}, "with 90% confidence, not 95%"),
     ],
 )
 def test_odd_or_stale_evidence_denies(dpia: Dpia, changes: dict[str, Any], said: str) -> None:
@@ -116,7 +121,15 @@ def test_other_phases_are_other_gates(dpia: Dpia) -> None:
         rest = [e for e in run if e.metric != metric]
         assert not check(dpia, "pre-run", [*rest, evidence(metric, value - 1)], NOW).conformant
         assert check(dpia, "pre-run", rest, NOW).missing == (metric,)
-    assert check(dpia, "post-release", [], NOW).conformant  # no gate, nothing to check
+    assert check(dpia, "in-run", [], NOW).missing == ("isolationLevel", "privacyLoss")
+    inside = [evidence("isolationLevel", 2.0), evidence("privacyLoss", 3.0)]
+    assert check(dpia, "in-run", inside, NOW).conformant
+    assert not check(dpia, "in-run", [inside[0], evidence("privacyLoss", 6.1)], NOW).conformant
+
+
+def test_a_figure_nobody_knows_says_nothing_of_itself(dpia: Dpia) -> None:
+    unknown = measured("somethingNew", 0.1, 100, NOW, SOURCE)
+    assert (unknown.unit, unknown.population, unknown.kind) == (None, None, None)
 
 
 def test_an_unconfirmed_threshold_passes_nothing(dpia: Dpia) -> None:
@@ -134,7 +147,7 @@ def test_an_overdue_review_stops_everything(dpia: Dpia) -> None:
     assert not check(dpia, "pre-release", later, last + timedelta(minutes=1)).conformant
 
 
-@pytest.mark.article("GDPR 36(1)")
+@pytest.mark.article("GDPR 36")
 def test_a_bad_outcome_or_opinion_stops_everything(dpia: Dpia) -> None:
     high = dpia.model_copy(update={"outcome": Outcome.HIGH_RESIDUAL})
     assert not check(high, "pre-release", figures(), NOW).conformant

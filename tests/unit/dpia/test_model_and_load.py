@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 import yaml
 
-from synthema.dpia import confirm_gates, describe, load_dpia, read_dpia
+from synthema.dpia import FIGURES, confirm_gates, describe, load_dpia, pin_plugins, read_dpia
+from synthema.dpia.terms import compact, expand, known_measures, known_risks
 from synthema.errors import InputError
 from synthema.resources import bundled
+from synthema.spi.loader import installed
 
 EXAMPLE = bundled("legal") / "dpia" / "synthetic-data.yaml"
+
+
+CONSULTATION = {
+    "reference": "authority, file 1",
+    "submitted_on": "2026-01-01",
+    "answered_on": "2026-03-01",
+    "permits": True,
+    "advice": "go on",
+}
 
 
 def changed(change: Any) -> bytes:
@@ -25,8 +36,35 @@ def test_the_shipped_assessment_leads_from_every_risk_to_a_gate() -> None:
     told = "\n".join(describe(dpia))
     for risk in dpia.risks:
         assert f"Against '{risk.id}'" in told
-    assert {gate.phase for gate in dpia.gates} == {"pre-run", "pre-release"}
+    assert {gate.phase for gate in dpia.gates} == {"pre-run", "in-run", "pre-release", "post-release"}
     assert dpia.unconfirmed() == tuple(gate.id for gate in dpia.gates)  # a site confirms, nobody else
+
+
+def test_it_names_what_the_issue_of_synthetic_data_is_about() -> None:
+    dpia = load_dpia(EXAMPLE)
+    assert {risk.id for risk in dpia.risks} >= {
+        "singling-out", "linkability", "inference", "membership", "outliers", "malicious-coordinator",
+        "leaking-updates", "memorisation", "modification", "disappearance", "opaque-processing", "lack-of-control",
+        "under-representation",
+    }  # fmt: skip
+    assert {risk.feared_event for risk in dpia.risks} == {
+        "illegitimate access", "unwanted modification", "disappearance", "other",
+    }  # fmt: skip
+
+
+def test_its_measures_and_figures_are_those_of_the_shipped_plugins() -> None:
+    dpia, plugins = load_dpia(EXAMPLE), installed()
+    for measure in dpia.measures:
+        if measure.plugin is not None:
+            assert measure.capability in plugins[measure.plugin].manifest.capabilities, measure.id
+    figures = {metric for plugin in plugins.values() for metric in plugin.manifest.metrics}
+    assert figures <= set(FIGURES)
+    for metric in dpia.metrics:
+        known = FIGURES[metric.id]
+        assert (known.unit, known.population, known.direction) == (metric.unit, metric.population, metric.direction)
+        assert {expand(g.evidence) for g in dpia.gates if g.metric == metric.id} == {known.evidence}
+        own = known.evidence.endswith("EvaluationReport")
+        assert (metric.id in figures) == own, metric.id
 
 
 def test_its_terms_exist_in_the_vocabularies() -> None:
@@ -40,7 +78,9 @@ def test_its_terms_exist_in_the_vocabularies() -> None:
         "eu-gdpr": (folder / "eu-gdpr.ttl").read_text(),
     }
     dpia = load_dpia(EXAMPLE)
-    terms = [risk.type for risk in dpia.risks] + [measure.type for measure in dpia.measures]
+    terms = [risk.type for risk in dpia.risks if not risk.type.startswith("syn:")]
+    terms += [measure.type for measure in dpia.measures] + sorted(known_risks() | known_measures())
+    terms = [term for term in terms if not term.startswith("syn:")]
     terms += [*dpia.processing.purposes, *dpia.processing.data_categories, *dpia.processing.legal_bases]
     terms.append(f"eu-gdpr:{dpia.outcome}")
     for term in terms:
@@ -81,7 +121,7 @@ def test_a_fault_is_named_by_file_line_and_field() -> None:
         (lambda d: d["risks"][0].update(measures=["prayer"]), "names the measure 'prayer'"),
         (lambda d: d["risks"][0].update(measures=[]), "measures"),
         (lambda d: d["measures"][1].update(metrics=["nothing"]), "names the metric 'nothing'"),
-        (lambda d: d["gates"].pop(4), "membershipAUC"),
+        (lambda d: d.update(gates=[g for g in d["gates"] if g["metric"] != "membershipAUC"]), "membershipAUC"),
         (lambda d: [g.update(phase="pre-release") for g in d["gates"]], "no pre-run gate"),
         (lambda d: [g.update(phase="pre-run") for g in d["gates"]], "no pre-release gate"),
         (lambda d: d["risks"][0]["residual"].update(likelihood=4), "contradicts the high residual risk"),
@@ -89,6 +129,23 @@ def test_a_fault_is_named_by_file_line_and_field() -> None:
         (lambda d: d.update(outcome="fine"), "outcome"),
         (lambda d: d.update(review_due="soon"), "review_due"),
         (lambda d: d["processing"].update(actions=[]), "processing.actions"),
+        (lambda d: d["processing"].update(actions=["syn:a", "syn:a"]), "named twice"),
+        (lambda d: d["risks"][0].update(affects=["syn:link"]), "names the action 'syn:link'"),
+        (lambda d: d["risks"][0].update(type="risk:Reidentifikation"), "did you mean 'risk:Reidentification'"),
+        (lambda d: d["risks"][0].update(type="rsk:Reidentification"), "did you mean 'risk'"),
+        (lambda d: d["measures"][0].update(type="dpv:Anonymization"), "did you mean 'dpv:Anonymisation'"),
+        (lambda d: d["measures"][0].pop("plugin"), "say which 'plugin' does it"),
+        (lambda d: d["measures"][0].update(capability="people"), "nothing a plugin does"),
+        (lambda d: d["gates"][0].update(operator="lteq"), "would stop what is good"),
+        (lambda d: d["gates"][6].update(bound="lower"), "better end of its interval"),
+        (lambda d: d["gates"][0].update(maximum_age="P36500D"), "at most ten years"),
+        (lambda d: d["gates"][0].update(maximum_age="PT0S"), "more than none"),
+        (lambda d: d["risks"][0]["residual"].update(likelihood=4), "residual"),
+        (lambda d: d["risks"][1]["before"].update(severity=1), "greater after its measures"),
+        (lambda d: d["plan"][0].update(measure="hope"), "names the measure 'hope'"),
+        (lambda d: d.update(title="a" + chr(7)), "control character"),
+        (lambda d: d.update(consultation=CONSULTATION), "belongs to the outcome"),
+        (lambda d: d["metrics"][0].update(unit="patient"), "unit"),
     ],
 )
 def test_what_cannot_be_executed_is_refused(change: Any, said: str) -> None:
@@ -100,7 +157,9 @@ def test_what_cannot_be_executed_is_refused(change: Any, said: str) -> None:
 
 def test_a_risk_that_nothing_measures_is_refused() -> None:
     def only_words(document: dict[str, Any]) -> None:
-        document["measures"].append({"id": "promise", "type": "dpv:StaffTraining", "sentence": "We are careful."})
+        document["measures"].append(
+            {"id": "promise", "type": "dpv:StaffTraining", "sentence": "We are careful.", "capability": "people"}
+        )
         document["risks"][0]["measures"] = ["promise"]
 
     with pytest.raises(InputError, match="nothing can stop a run"):
@@ -122,6 +181,88 @@ def test_a_risk_that_nothing_measures_is_refused() -> None:
 def test_files_that_are_no_assessment(data: bytes, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_dpia(data, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "fix"),
+    [
+        ("operator: gteq", "operator: gteqq", "operator: gteqq", "did you mean 'gteq'?"),
+        ("    maximum_age: PT1H", "    maximum_agge: PT1H", "maximum_agge", "did you mean 'maximum_age'?"),
+        ("    metric: cohortSize", "    metric: cohortsize", "metric: cohortsize", "did you mean 'cohortSize'?"),
+        ("    unit: patients", "    unit: patient", "unit: patient", "did you mean 'patients'?"),
+        ("    type: syn:SinglingOut", "    type: syn:SingelingOut", "syn:SingelingOut", "'syn:SinglingOut'?"),
+        ("measures: [secure-sum, ", "measures: [secure-sums, ", "secure-sums", "did you mean 'secure-sum'?"),
+        ("outcome: DPIAOutcomeRisksMitigated", "outcome: RisksMitigated", "outcome: Ri", "DPIAOutcomeRisksMitigated"),
+        ("review_due: 2027-11-21", "review_due: 2027-11-31", None, "correct the date"),
+    ],
+)
+def test_the_nearest_valid_name_is_offered_at_the_line(old: str, new: str, line: str | None, fix: str) -> None:
+    text = EXAMPLE.read_text().replace(old, new, 1)
+    with pytest.raises(InputError) as error:
+        read_dpia(text.encode(), "x.yaml")
+    assert fix in error.value.fix
+    if line is not None:
+        number = next(n for n, row in enumerate(text.splitlines(), 1) if line in row)
+        assert error.value.where == f"x.yaml:{number}"
+
+
+def test_terms_are_written_shortly_whatever_way_they_were_given() -> None:
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["risks"][2]["type"] = "https://w3id.org/dpv/risk#ConfidentialityBreach"
+    document["processing"]["purposes"] = ["ehds:HealthcareScientificResearch"]
+    dpia = read_dpia(yaml.safe_dump(document).encode(), "x.yaml")
+    assert dpia.risks[2].type == "risk:ConfidentialityBreach"
+    assert dpia.processing.purposes == ("eu-ehds:HealthcareScientificResearch",)
+    assert compact(expand("syn:synthesise")) == "syn:synthesise"
+    assert dpia.covers("mgus", "https://w3id.org/synthema/ns#synthesise")
+
+
+@pytest.mark.article("GDPR 36")
+def test_a_high_risk_that_remains_needs_the_authority() -> None:
+    def high(document: dict[str, Any]) -> None:
+        document["risks"][0]["residual"]["likelihood"] = 3
+
+    with pytest.raises(InputError, match=r"GDPR Art. 36\(1\)"):
+        read_dpia(changed(high), "x.yaml")
+
+    def consulted(document: dict[str, Any]) -> None:
+        high(document)
+        document.update(outcome="DPIAOutcomeDPAConsultation", consultation=CONSULTATION)
+
+    assert read_dpia(changed(consulted), "x.yaml").standing_outcome == "DPIAOutcomeRisksAcceptable"
+
+    def refused(document: dict[str, Any]) -> None:
+        consulted(document)
+        document["consultation"] = CONSULTATION | {"permits": False}
+
+    assert read_dpia(changed(refused), "x.yaml").standing_outcome == "DPIAOutcomeDPAConsultation"
+
+
+@pytest.mark.article("GDPR 35(9)")
+def test_the_views_of_persons_were_sought_or_it_is_said_why_not() -> None:
+    for change in (lambda d: d.pop("views"), lambda d: d["views"].pop("text"), lambda d: d["views"].update(text=" ")):
+        with pytest.raises(InputError, match="views"):
+            read_dpia(changed(change), "x.yaml")
+    views = load_dpia(EXAMPLE).views
+    assert not views.sought  # the example cannot speak for patients, and says so
+    assert "GDPR Art. 35(9)" in views.text
+
+
+@pytest.mark.article("GDPR 35(7)")
+@pytest.mark.parametrize("part", ["processing", "principles", "risks", "measures"])
+def test_what_the_law_asks_an_assessment_to_hold_cannot_be_left_out(part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        read_dpia(changed(lambda d: d.pop(part)), "x.yaml")
+
+
+def test_plugins_are_pinned_once() -> None:
+    dpia = load_dpia(EXAMPLE)
+    first, second = ("sha256:" + digit * 64 for digit in "12")
+    pinned = pin_plugins(dpia, {"minimise": first})
+    assert {m.plugin_digest for m in pinned.measures if m.plugin == "minimise"} == {first}
+    assert {m.plugin_digest for m in pinned.measures if m.plugin == "marginals"} == {None}
+    assert pin_plugins(pinned, {"minimise": second}) == pinned
+    assert pinned.digest != dpia.digest
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

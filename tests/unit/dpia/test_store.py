@@ -1,13 +1,29 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from synthema.clock import FixedClock
-from synthema.dpia import Dpia, DpiaState, DpiaStore, DpiaVersion, confirm_gates, load_dpia, signing_bytes
-from synthema.errors import ConflictError, DeniedError, IntegrityError, NotFoundError, StorageError
+from synthema.dpia import (
+    Declaration,
+    Dpia,
+    DpiaState,
+    DpiaStore,
+    DpiaVersion,
+    Evidence,
+    GateReport,
+    Outcome,
+    PluginState,
+    confirm_gates,
+    declaration_bytes,
+    load_dpia,
+    measured,
+    pin_plugins,
+    signing_bytes,
+)
+from synthema.errors import ConflictError, DeniedError, InputError, IntegrityError, NotFoundError, StorageError
 from synthema.identity import People, PersonKey
 from synthema.provenance import PeopleLog, ProvenanceLog
 from synthema.resources import bundled
@@ -15,6 +31,8 @@ from synthema.storage import Database
 from tests.unit.datasets.support import log_text, make_log
 
 SYN = "https://w3id.org/synthema/ns#"
+FILES = "sha256:" + "a" * 64
+CAPABILITIES = ("anonymise", "anonymised_codebook", "federated_contribute", "secure_sum_mask")
 
 
 class Cast:
@@ -48,8 +66,18 @@ def cast(people: People) -> Cast:
 
 
 @pytest.fixture
-def store(database: Database, log: ProvenanceLog, clock: FixedClock, people: People) -> DpiaStore:
-    return DpiaStore(database, log, clock, people)
+def plugins() -> dict[str, PluginState]:
+    """What the plugin registry says; a test changes it."""
+    return {name: PluginState("approved", FILES, CAPABILITIES) for name in ("minimise", "marginals", "secure-sum")} | {
+        "evaluation": PluginState("approved", FILES, ("evaluate",))
+    }
+
+
+@pytest.fixture
+def store(
+    database: Database, log: ProvenanceLog, clock: FixedClock, people: People, plugins: dict[str, PluginState]
+) -> DpiaStore:
+    return DpiaStore(database, log, clock, people, lambda name: plugins.get(name, PluginState("not installed")))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +87,21 @@ def draft() -> Dpia:
 
 @pytest.fixture(scope="module")
 def ready(draft: Dpia) -> Dpia:
-    return confirm_gates(draft)
+    return pin_plugins(confirm_gates(draft), dict.fromkeys(draft.plugins(), FILES))
+
+
+def activate(store: DpiaStore, cast: Cast, dpia: Dpia) -> DpiaVersion:
+    version = store.propose(dpia)
+    for role in ("dpo", "operator"):
+        version = cast.sign(store, version, role)
+    return version
+
+
+def declare(
+    store: DpiaStore, cast: Cast, version: DpiaVersion, kind: Declaration, subject: str, role: str, text: str = "so"
+) -> DpiaVersion:
+    signature = cast.keys[role].sign(declaration_bytes(kind, version.digest, subject, text))
+    return store.declare(version.id, kind, subject, text, cast.ids[role], signature)
 
 
 @pytest.mark.article("GDPR 35(2)")
@@ -111,7 +153,7 @@ def test_a_signature_over_anything_else_is_none(store: DpiaStore, cast: Cast, re
 
 def test_unconfirmed_thresholds_cannot_be_signed(store: DpiaStore, cast: Cast, draft: Dpia) -> None:
     version = store.propose(draft)
-    with pytest.raises(ConflictError, match="11 thresholds are not confirmed"):
+    with pytest.raises(ConflictError, match="15 thresholds are not confirmed"):
         cast.sign(store, version, "dpo")
 
 
@@ -134,7 +176,7 @@ def test_withdrawn_is_not_in_force(store: DpiaStore, cast: Cast, ready: Dpia) ->
     version = store.propose(ready)
     for role in ("dpo", "operator"):
         cast.sign(store, version, role)
-    assert store.facts(store.active("mgus"))[f"{SYN}dpiaOutcome"].value.endswith("#DPIAOutcomeRisksMitigated")
+    assert store.facts(store.active("mgus"))[f"{SYN}dpiaOutcome"].value == Outcome.MITIGATED.iri
     withdrawn = store.withdraw(version.id)
     assert store.facts(withdrawn) == {}
     with pytest.raises(DeniedError):
@@ -188,3 +230,207 @@ def test_what_is_not_logged_does_not_happen(
 def test_an_unknown_version(store: DpiaStore) -> None:
     with pytest.raises(NotFoundError):
         store.version("dpia-none")
+
+
+# whether it holds ----------------------------------------------------------------------------------------------------
+
+
+def test_the_files_of_plugins_are_noted_when_it_is_proposed(store: DpiaStore, draft: Dpia) -> None:
+    version = store.propose(confirm_gates(draft))
+    assert {m.plugin_digest for m in version.dpia.measures if m.plugin} == {FILES}
+
+
+@pytest.mark.article("GDPR 35(11)")
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (PluginState("approved", "sha256:" + "b" * 64, CAPABILITIES), "have changed since the assessment was signed"),
+        (PluginState("revoked", FILES, CAPABILITIES), "'marginals' is revoked"),
+        (PluginState("not approved", FILES, CAPABILITIES), "'marginals' is not approved"),
+        (PluginState("approved", FILES, ("generate",)), "does not have the capability 'federated_contribute'"),
+        (PluginState("not installed"), "'marginals' is not installed"),
+    ],
+)
+def test_a_measure_whose_plugin_is_not_as_assessed_makes_it_deny(
+    store: DpiaStore, cast: Cast, ready: Dpia, plugins: dict[str, PluginState], state: PluginState, said: str
+) -> None:
+    version = activate(store, cast, ready)
+    assert store.examine(version).conformant
+    assert store.why_not("mgus", "syn:synthesise") == ()
+    plugins["marginals"] = state
+    found = store.examine(version)
+    assert not found.conformant
+    (sentence,) = found.sentences()
+    assert "'differential-privacy' is not in place" in sentence
+    assert said in sentence
+    assert "To change it: " in sentence
+    outcome = store.facts(version)[f"{SYN}dpiaOutcome"]
+    assert outcome.value == Outcome.HIGH_RESIDUAL.iri
+    with pytest.raises(DeniedError, match="does not hold"):
+        store.require("mgus", "syn:synthesise")
+    report = store.check("mgus", "pre-run", [], NOW)
+    assert any(result.gate == "measure:differential-privacy" and not result.passed for result in report.results)
+
+
+def test_a_past_review_is_given_to_policies_as_the_day_it_was(
+    store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock
+) -> None:
+    version = activate(store, cast, ready.model_copy(update={"plan": ()}))
+    clock.advance(timedelta(days=366))
+    found = store.examine(version)
+    assert [finding.kind for finding in found.stops()] == ["review"]
+    facts = store.facts(version)
+    due = facts[f"{SYN}dpiaReviewDue"].value
+    assert isinstance(due, datetime)
+    assert due < clock.now()
+    assert f"{SYN}dpiaOutcome" not in facts  # so that a policy which does not ask for the day denies as well
+
+
+@pytest.mark.article("GDPR 35(2)")
+def test_a_signature_can_be_taken_back(store: DpiaStore, cast: Cast, ready: Dpia, log: ProvenanceLog) -> None:
+    version = activate(store, cast, ready)
+    declare(store, cast, version, "signature withdrawn", cast.ids["dpo"], "dpo")
+    (sentence,) = store.examine(version).sentences("syn:synthesise")
+    assert "1 of 2 signatures stand; 1 withdrew, and no data protection officer among them" in sentence
+    assert f"{SYN}dpiaOutcome" not in store.facts(version)
+    assert "DpiaDeclaration" in log_text(log)
+    with pytest.raises(InputError, match="no 'person-"):
+        declare(store, cast, version, "signature withdrawn", cast.ids["data steward"], "data steward")
+    with pytest.raises(InputError):  # nobody takes back the signature of another
+        declare(store, cast, version, "signature withdrawn", cast.ids["operator"], "dpo")
+
+
+def test_a_version_with_a_withdrawn_signature_is_not_signed_on(store: DpiaStore, cast: Cast, ready: Dpia) -> None:
+    version = store.propose(ready)
+    cast.sign(store, version, "dpo")
+    declare(store, cast, version, "signature withdrawn", cast.ids["dpo"], "dpo")
+    with pytest.raises(ConflictError, match="withdrew their signature"):
+        cast.sign(store, version, "operator")
+
+
+@pytest.mark.article("GDPR 35(11)")
+def test_a_reason_to_review_stops_until_an_officer_answers_it(store: DpiaStore, cast: Cast, ready: Dpia) -> None:
+    version = activate(store, cast, ready)
+    declare(store, cast, version, "raised", "breach", "data steward", "a patient was recognised")
+    (sentence,) = store.examine(version).sentences()
+    assert "A personal data breach (GDPR Art. 33)" in sentence
+    with pytest.raises(DeniedError, match="only a data protection officer"):
+        declare(store, cast, version, "answered", "breach", "data steward")
+    declare(store, cast, version, "answered", "breach", "dpo", "a false report")
+    assert store.examine(version).conformant
+    with pytest.raises(InputError, match="no 'breach'"):
+        declare(store, cast, version, "answered", "breach", "dpo")
+    with pytest.raises(InputError, match="no 'war'"):
+        declare(store, cast, version, "raised", "war", "dpo")
+
+
+def test_an_item_of_the_plan_that_is_late_stops_until_it_is_done(
+    store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock
+) -> None:
+    due = clock.now().date() + timedelta(days=30)
+    plan = (ready.plan[1].model_copy(update={"due": due}),)
+    version = activate(store, cast, ready.model_copy(update={"plan": plan}))
+    next_due = store.examine(version).next_due()
+    assert next_due is not None
+    assert next_due.subject == "practise-restore"
+    clock.advance(timedelta(days=31))
+    (sentence,) = store.examine(version).sentences()
+    assert "'practise-restore'" in sentence
+    assert "is not done" in sentence
+    declare(store, cast, version, "done", "practise-restore", "operator", "restored in forty minutes")
+    assert store.examine(version).conformant
+    again = activate(store, cast, version.dpia.model_copy(update={"version": "2.1"}))
+    assert store.examine(again).conformant  # the very same item is done
+    moved = (plan[0].model_copy(update={"sentence": "Something else"}),)
+    other = activate(store, cast, version.dpia.model_copy(update={"version": "2.2", "plan": moved}))
+    assert not store.examine(other).conformant
+
+
+def test_a_declaration_is_signed_for_what_it_says(store: DpiaStore, cast: Cast, ready: Dpia) -> None:
+    version = activate(store, cast, ready)
+    signature = cast.keys["dpo"].sign(declaration_bytes("raised", version.digest, "breach", "one"))
+    with pytest.raises(IntegrityError):
+        store.declare(version.id, "raised", "breach", "another", cast.ids["dpo"], signature)
+    store.withdraw(version.id)
+    with pytest.raises(ConflictError, match="version in force"):
+        declare(store, cast, version, "raised", "breach", "dpo")
+
+
+# after the release ---------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+RUN = "http://127.0.0.1:8101/id/run/run-1"
+
+
+def attacked(auc: float, at: datetime, source: str = RUN) -> list[Evidence]:
+    return [
+        measured("membershipAUC", auc, 200, at, source, lower=auc - 0.02, upper=auc + 0.02),
+        measured("singlingOutRisk", 0.05, 200, at, source, lower=0.0, upper=0.1),
+    ]
+
+
+def release(store: DpiaStore, at: datetime) -> GateReport:
+    report = store.check("mgus", "pre-release", attacked(0.55, at), at)
+    store.record(report, attacked(0.55, at), about=RUN, released=True)
+    return report
+
+
+@pytest.mark.article("GDPR 35(11)")
+def test_a_release_is_measured_again_or_stops_what_comes_after(
+    store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock, log: ProvenanceLog
+) -> None:
+    longer = ready.model_copy(update={"review_due": date(2036, 1, 1), "plan": ()})
+    version = activate(store, cast, longer)
+    release(store, clock.now())
+    assert "GateCheck" in log_text(log)
+    assert store.examine(version).conformant
+    due = store.examine(version).next_due()
+    assert due is not None
+    assert due.subject == "membership-attack-again"
+    clock.advance(timedelta(days=366))
+    found = store.examine(version)
+    assert {finding.subject for finding in found.stops()} == {"membership-attack-again", "singling-out-again"}
+    assert all("never measured again" in finding.sentence for finding in found.stops())
+    assert found.stops("syn:evaluateModel") == ()  # measuring again is what mends it
+    assert f"{SYN}dpiaOutcome" not in store.facts(version, "syn:synthesise")
+    assert f"{SYN}dpiaOutcome" in store.facts(version, "syn:evaluateModel")
+    again = attacked(0.56, clock.now(), RUN + "2")
+    store.record(store.check("mgus", "post-release", again, clock.now(), "syn:evaluateModel"), again, about=RUN)
+    assert store.examine(version).conformant
+    assert store.figures(version)["membershipAUC"].source == RUN + "2"
+
+
+def test_a_release_that_no_longer_passes_is_recalled(
+    store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock
+) -> None:
+    version = activate(store, cast, ready)
+    release(store, clock.now())
+    clock.advance(timedelta(days=10))
+    worse = attacked(0.8, clock.now())
+    store.record(store.check("mgus", "post-release", worse, clock.now()), worse, about=RUN)
+    (sentence,) = store.examine(version).sentences("syn:synthesise")
+    assert "does not pass" in sentence
+    assert "recall the release" in sentence
+    with pytest.raises(DeniedError, match="only a data protection officer"):
+        declare(store, cast, version, "recalled", RUN, "operator")
+    declare(store, cast, version, "recalled", RUN, "dpo", "drawn back from the registry")
+    assert store.examine(version).conformant
+    new = activate(store, cast, version.dpia.model_copy(update={"version": "3"}))
+    assert store.examine(new).conformant
+
+
+def test_a_new_version_inherits_what_was_released(store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock) -> None:
+    activate(store, cast, ready)
+    release(store, clock.now())
+    worse = attacked(0.8, clock.now() + timedelta(hours=1))
+    clock.advance(timedelta(hours=2))
+    store.record(store.check("mgus", "post-release", worse, clock.now()), worse, about=RUN)
+    new = activate(store, cast, ready.model_copy(update={"version": "3"}))
+    assert not store.examine(new).conformant
+
+
+def test_what_is_no_number_is_not_kept(store: DpiaStore, cast: Cast, ready: Dpia, clock: FixedClock) -> None:
+    version = activate(store, cast, ready)
+    odd = [measured("membershipAUC", float("nan"), 5, clock.now(), RUN)]
+    store.record(store.check("mgus", "pre-release", odd, clock.now()), odd)
+    assert store.figures(version) == {}

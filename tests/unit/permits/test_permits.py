@@ -213,3 +213,18 @@ def test_unknown_things_are_not_found(store: PermitStore) -> None:
     for look in (store.permit, store.agreement):
         with pytest.raises(NotFoundError):
             look("none")
+
+
+def test_the_clock_ends_an_agreement_too(store: PermitStore, clock: FixedClock, database: Database) -> None:
+    ended: list[tuple[str, str]] = []
+    store.on_end(lambda _, identifier, reached: ended.append((identifier, reached)))
+    made = agreement(clock)
+    database.write(lambda connection: store.keep_agreement(connection, made))
+    assert store.expire_due() == []
+    clock.advance(timedelta(days=30))
+    assert store.expire_due() == [made.id]
+    assert ended == [(made.id, "EXPIRED")]
+    assert store.agreement(made.id).state is AgreementState.EXPIRED
+    assert store.expire_due() == []
+    assert state(store, made.id, clock.now()).endswith("PermitExpired")
+    assert store.ended(made.id, clock.now()) == "the agreement it rests on has expired: its last moment has passed"

@@ -58,7 +58,13 @@ VALUES: Mapping[str, Mapping[str, str | float]] = {
         "epsilon": 6,
         "parties": 3,
     },
-    "synthetic-data-offer": {"dataset": DATASET, "title": "Synthetic MGUS data"},
+    "synthetic-data-offer": {
+        "dataset": DATASET,
+        "title": "Synthetic MGUS data",
+        "provider": "did:web:hub.example",
+        "starts": "2026-01-01T00:00:00Z",
+        "ends": "2028-01-01T00:00:00Z",
+    },
 }
 
 FACTS: Mapping[str, Value] = {
@@ -68,6 +74,7 @@ FACTS: Mapping[str, Value] = {
     "recipient role": "hub",
     "data category": ("syn:Art51-1-l",),
     "disease": "MGUS",
+    "data format": "pseudonymised",
     "output": "masked",
     "epsilon": 2.0,
     "epsilon remaining": 10.0,

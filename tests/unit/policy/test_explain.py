@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from synthema.policy import compile_policies, decide, explain_policy, union_law
+from pathlib import Path
+
+from synthema.policy import compile_policies, decide, explain_policy, parse_policy, plain, union_law
+from synthema.policy.outline import policy_outline
+from tests.unit.policy.language import COMPLETE
 from tests.unit.policy.sample import V, all_policies, decision, form, request, template
 
 
@@ -10,10 +14,10 @@ def test_a_policy_reads_like_sentences() -> None:
         "Synthetic data for research, version 1 (layer: site, L2).",
         "It rests on GDPR 9(2)(j), GDPR 89(1) and EHDS 53(1)(e).",
         "Any party may make synthetic data or contribute a protected update to a federated study on any dataset",
-        "  – the privacy loss ε of this release is at most 6",
-        "  – the privacy loss ε of this release is at most the privacy loss ε that is left in the budget",
-        "  – the privacy failure probability δ is at most 0.00001",
-        "Duty: Afterwards, publish the results, within 548 days of completion",
+        "   (d) the privacy loss ε of this release is at most 6",
+        ") the privacy loss ε of this release is at most the privacy loss ε that is left in the budget",
+        ") the privacy failure probability δ is at most 0.00001",
+        "Duty: Afterwards, publish the results, within 548 days (about 18 months) of completion",
         "Nobody may try to identify patients in data, models or synthetic data of this site.",
         "The data protection officer confirms the threshold for the number of contributing parties",
     ):
@@ -22,13 +26,12 @@ def test_a_policy_reads_like_sentences() -> None:
 
 def test_law_is_explained_with_exceptions() -> None:
     lines = explain_policy(union_law(V), V)
-    at = lines.index("Where processing rests on explicit consent, the consent must be valid now.")
-    assert lines[at + 1].endswith("(GDPR 7(3); GDPR 9(2)(a)), if this holds:")
-    assert lines[at + 2 : at + 5] == (
-        "  – the legal basis is explicit consent (GDPR 9(2)(a))",
-        "Unless this holds:",
-        "  – the state of consent is valid for processing",
+    at = lines.index("2. Where processing rests on explicit consent, the consent must be valid now.")
+    assert lines[at + 1] == (
+        "   In full: No party may process patients' records on any dataset of this site (GDPR 7(3); GDPR 9(2)(a)), "
+        "if the legal basis is explicit consent (GDPR 9(2)(a))."
     )
+    assert lines[at + 2] == "   This does not count where the state of consent is valid for processing."
     assert any(line.endswith("whatever the circumstances.") for line in lines)
 
 
@@ -36,7 +39,9 @@ def test_agreements_name_parties_and_times() -> None:
     lines = explain_policy(template("study-agreement"), V)
     assert "It counts from 1 January 2026." in lines
     assert "It no longer counts from 1 January 2031." in lines
-    assert any(line.startswith("did:web:hub.example may make synthetic data") for line in lines)
+    assert any(line.startswith("1. did:web:hub.example may make synthetic data") for line in lines)
+    assert "It is given by did:web:hospital.example." in lines
+    assert "A day begins and ends at midnight UTC." in lines
 
 
 def test_a_permit_names_rule_article_fact_and_evidence() -> None:
@@ -112,9 +117,90 @@ permit:
         "is on or after 5 March 2027",
         "the time of the request is before 5 March 2027, 10:30 UTC",
         "the number of earlier uses is more than 2",
-        "the digest of the plugin is sha256:aa or sha256:bb",
+        "the digest of the plugin is “sha256:aa” or “sha256:bb”",
         "exactly one of these holds:",
     ):
         assert expected in text
     others = [p for p in all_policies() if p.layer != "L2"]
     assert decide(compile_policies([*others, policy], V), request()).sentences()
+
+
+def test_the_whole_language_reads_as_plain_english() -> None:
+    policy = parse_policy(COMPLETE, V, base="https://hospital.example")
+    expected = Path(__file__).with_name("plain-english.txt").read_text(encoding="utf-8")
+    assert "\n".join(explain_policy(policy, V)) + "\n" == expected
+
+
+def test_two_things_of_one_name_keep_their_identifiers() -> None:
+    policy = form(
+        "targets: [https://a.example/id/dataset/x, https://b.example/id/dataset/x]\npermit: [{action: use}]\n"
+    )
+    text = "\n".join(explain_policy(policy, V))
+    assert "on https://a.example/id/dataset/x and https://b.example/id/dataset/x" in text
+    assert "stands for" not in text
+
+
+def test_choices_of_terms_that_are_lists_themselves_cannot_be_misread() -> None:
+    policy = form("permit:\n  - action: use\n    when: {purpose is: [advertising and marketing, statistics]}\n")
+    text = "\n".join(explain_policy(policy, V))
+    assert "the purpose is one of these: advertising or marketing (Article 54(c)); statistics" in text
+
+
+def test_an_age_that_only_has_to_be_known_says_so() -> None:
+    policy = form("forbid:\n  - action: use\n    unless: {opt-out list age at least: PT0S}\n")
+    assert any("unless the age of the opt-out list applied is known" in line for line in explain_policy(policy, V))
+
+
+def test_moments_are_not_told_as_days() -> None:
+    policy = form("permit:\n  - action: use\n    when: {time after: '2027-03-05T00:00:00Z'}\n")
+    assert any("is later than 5 March 2027, 00:00 UTC" in line for line in explain_policy(policy, V))
+
+
+def test_texts_of_others_are_quoted_so_that_their_end_can_be_seen() -> None:
+    policy = form("permit:\n  - action: use\n    when: {place is: x}\n".replace("place is", "plugin digest is"))
+    assert any("is exactly “x”" in line for line in explain_policy(policy, V))
+    tricky = form("permit:\n  - {action: use, duties: {do: inform, shown by: 'a”, or not (to be shown by: “b'}}\n")
+    assert any("(to be shown by: “a””, or not (to be shown by: “b”)" in line for line in explain_policy(tricky, V))
+
+
+def test_a_policy_can_be_filed_as_markdown() -> None:
+    outline = policy_outline(parse_policy(COMPLETE, V, base="https://hospital.example"), V)
+    text = plain.markdown(outline)
+    assert text.startswith("# Research with the registry, version 2")
+    assert "\n1. Any member" in text
+    assert "\n3. Any member" in text
+    assert "\n   - (a) the kind of output is aggregated statistics\n" in text
+    assert "\n     - (i) the number of patients" in text
+    assert "Digest: `sha256:" in text
+    starred = form("permit:\n  - {action: use, sentence: '*Not* <b>bold</b> [link](x)'}\n")
+    assert r"\*Not\* \<b\>bold\</b\> \[link\](x)" in plain.markdown(policy_outline(starred, V))
+
+
+def test_a_policy_can_be_filed_as_a_page_that_needs_nothing_else() -> None:
+    text = plain.page(policy_outline(parse_policy(COMPLETE, V, base="https://hospital.example"), V))
+    assert text.startswith('<!doctype html>\n<html lang="en-GB">')
+    for absent in ("<script", "http-equiv", "<link", "<img", "@import", "url("):
+        assert absent not in text
+    assert '<ol class="l1"><li>the number of patients' in text
+    marked = form("permit:\n  - {action: use, sentence: '<script>x</script>'}\n")
+    assert "&lt;script&gt;" in plain.page(policy_outline(marked, V))
+
+
+def test_many_parts_are_lettered_without_end() -> None:
+    conditions = ", ".join(f"{{epsilon at most: {number}}}" for number in range(1, 31))
+    policy = form(f"permit:\n  - action: use\n    when: {{any of: [{conditions}]}}\n")
+    lines = explain_policy(policy, V)
+    assert any(line.startswith("   (z) ") for line in lines)
+    assert any(line.startswith("   (aa) ") for line in lines)
+    assert [plain.roman(number) for number in (1, 4, 9, 14)] == ["i", "iv", "ix", "xiv"]
+
+
+def test_an_obligation_tells_what_follows_if_it_is_not_kept() -> None:
+    duty = "{do: acknowledge source, when: after, if not kept: inform}"
+    body = f"permit: [{{action: use}}]\noblige:\n  - {{action: use, duty: {duty}}}\n"
+    others = [policy for policy in all_policies() if policy.layer != "L2"]
+    made = decide(compile_policies([*others, form(body)], V), request())
+    assert any(
+        "If it is not kept, nothing more is permitted until it is done and, besides: inform" in s
+        for s in made.sentences()
+    )

@@ -21,6 +21,7 @@ from synthema.policy import (
     render,
     signing_bytes,
 )
+from synthema.policy.memberships import Change, Collection, CollectionKind
 from synthema.provenance import Activity, Agent, PeopleLog, ProvenanceLog
 from synthema.storage import Database
 from tests.unit.policy.sample import BASE, DATASET, HUB, VALUES, V, request, template
@@ -57,6 +58,21 @@ class House:
         version = self.store.draft(text)
         self.sign(version, self.steward)
         return self.sign(version, self.dpo)
+
+    def approvals(self, change: Change, *people: str) -> list[tuple[str, bytes]]:
+        """The signatures of these people, or of the officer and the steward, under a change to a collection."""
+        return [(each, self.keys[each].sign(change.signing_bytes())) for each in people or (self.dpo, self.steward)]
+
+    def put(self, collection: str, member: str, kind: CollectionKind, title: str = "") -> Collection:
+        """Put a member into a collection, as two people sign it."""
+        register = self.store.collections
+        approvals = self.approvals(register.addition(collection, member, kind, title=title))
+        return register.add(collection, member, kind, title=title, approvals=approvals)
+
+    def take(self, collection: str, member: str) -> Collection:
+        """Take a member out of a collection, as two people sign it."""
+        register = self.store.collections
+        return register.remove(collection, member, approvals=self.approvals(register.removal(collection, member)))
 
     def logged(self) -> str:
         with self.database.read() as connection:
@@ -255,3 +271,70 @@ def test_a_member_state_pack_takes_part_in_every_decision(house: House) -> None:
     assert genomic.effect == "deny"
     assert genomic.reasons[0].layer is Layer.MEMBER_STATE
     assert decide(compiled, request(data_category=("ehds:GenomicData",), ethics_approval=True)).effect == "permit"
+
+
+def child(version: str = "1", parent: str = "1", more: str = "") -> str:
+    return f"""
+policy: child
+title: Takes over the research policy
+layer: site
+version: {version}
+law: GDPR 9(2)(j)
+inherits: ["{SITE_ID}, version {parent}"]
+forbid: [{{id: no-export, action: export}}]
+{more}"""
+
+
+CHILD_ID = f"{BASE}/id/policy/child"
+
+
+def _only_child_permits(house: House) -> None:
+    """The rules of version 1 of the research policy count through the child alone."""
+    _everything(house)
+    house.activate(child())
+    stricter = SITE.replace("version: 1", "version: 2").replace("epsilon at most: 6", "epsilon at most: 0.5")
+    house.activate(stricter)
+
+
+def test_what_is_inherited_decides_and_names_where_it_was_written(house: House) -> None:
+    _only_child_permits(house)
+    found = decide(house.store.compiled(DATASET, "agreement-1"), request())
+    assert found.effect == "permit"
+    assert SITE_ID in {reason.policy for reason in found.reasons}
+    kept = house.store.version(CHILD_ID, "1").policy
+    assert (len(kept.rules), len(kept.inherits)) == (1, 1)
+
+
+def test_a_parent_is_signed_and_not_withdrawn(house: House) -> None:
+    with pytest.raises(PolicyLoadError, match="no such version"):
+        house.store.draft(child())
+    house.store.draft(SITE)
+    with pytest.raises(PolicyLoadError, match="it is draft"):
+        house.store.draft(child())
+    house.activate(SITE)
+    house.store.draft(child())
+    house.store.withdraw(SITE_ID, "1")
+    with pytest.raises(PolicyLoadError, match="it is withdrawn"):
+        house.store.review(CHILD_ID, "1")
+    with pytest.raises(PolicyLoadError, match="it is withdrawn"):
+        house.sign(house.store.version(CHILD_ID, "1"), house.steward)
+
+
+def test_a_policy_that_lost_its_parent_stops_decisions_until_it_is_mended(house: House) -> None:
+    _everything(house)
+    house.activate(child())
+    assert decide(house.store.compiled(DATASET, "agreement-1"), request()).effect == "permit"
+    house.store.withdraw(SITE_ID, "1")
+    with pytest.raises(PolicyLoadError, match="it is withdrawn"):
+        house.store.compiled(DATASET, "agreement-1")
+    house.activate(child("2").replace(f'inherits: ["{SITE_ID}, version 1"]\n', ""))
+    assert decide(house.store.compiled(DATASET, "agreement-1"), request()).effect == "deny"
+
+
+def test_a_review_sees_inherited_rules(house: House) -> None:
+    house.activate(SITE)
+    house.activate(child())
+    newer = SITE.replace("version: 1", "version: 2").replace("epsilon at most: 6", "epsilon at most: 8")
+    house.activate(newer)
+    house.store.draft(child("2", parent="2"))
+    assert any(difference.widens for difference in house.store.review(CHILD_ID, "2").differences)

@@ -1,13 +1,28 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import rdflib
 from sqlalchemy import delete, update
 
+from synthema.clock import FixedClock
 from synthema.errors import InputError, IntegrityError
-from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog, lineage
+from synthema.provenance import (
+    Activity,
+    Agent,
+    EmbeddedTriples,
+    Entity,
+    Lineage,
+    ProvenanceIndex,
+    ProvenanceLog,
+    lineage,
+)
+from synthema.provenance.model import SYNTHEMA
+from synthema.provenance.reading import USED
 from synthema.provenance.store import log_entries, log_nodes
+from synthema.resources import bundled
 from tests.unit.provenance.conftest import ORIGIN, Step
 
 
@@ -125,17 +140,16 @@ def test_the_index_catches_up(chain: ProvenanceLog, step: Step) -> None:
     chain.record(step("later", used=("certificate",), made=("copy",)))
     assert index.catch_up() == 5
     assert index.catch_up() == 5
-    count = next(iter(index.query("SELECT (COUNT(*) AS ?n) {?s <http://www.w3.org/ns/prov#used> ?o}")))
-    assert count["n"].value == "8"
+    assert len(list(index.match(None, USED, None))) == 8
 
 
 def test_an_index_on_disk_goes_on_where_it_was(chain: ProvenanceLog, step: Step, tmp_path: Path) -> None:
-    index = ProvenanceIndex(chain, tmp_path / "index")
+    index = ProvenanceIndex(chain, EmbeddedTriples(tmp_path / "index"))
     assert index.catch_up() == 4
-    triples = len(index.store)
+    triples = set(index.match(None, None, None))
     del index
-    again = ProvenanceIndex(chain, tmp_path / "index")
-    assert len(again.store) == triples
+    again = ProvenanceIndex(chain, EmbeddedTriples(tmp_path / "index"))
+    assert set(again.match(None, None, None)) == triples
     chain.record(step("later"))
     assert again.catch_up() == 5
 
@@ -151,7 +165,7 @@ def test_an_index_of_another_log_is_thrown_away(chain: ProvenanceLog, step: Step
     chain.database.write(forget)
     chain.record(step("only"))
     assert index.catch_up() == 1
-    assert index.query("ASK {?s <http://www.w3.org/ns/prov#used> ?o}").__bool__() is False
+    assert list(index.match(None, USED, None)) == []
 
 
 def test_a_changed_entry_does_not_enter_the_index(chain: ProvenanceLog) -> None:
@@ -162,9 +176,82 @@ def test_a_changed_entry_does_not_enter_the_index(chain: ProvenanceLog) -> None:
         ProvenanceIndex(chain).catch_up()
 
 
-def test_values_of_questions_are_bound_not_written(chain: ProvenanceLog) -> None:
+@pytest.fixture
+def run(log: ProvenanceLog, clock: FixedClock) -> ProvenanceLog:
+    """A run as the connector records it: decision under a permit, grant, start, quarantine; and a disclosure later."""
+    us = Agent("did:web:hospital.example", "Organization", "Hospital")
+
+    def record(kind: str, type_: str, used: dict[str, str], made: dict[str, str], after: str | None = None) -> None:
+        def things(named: dict[str, str]) -> tuple[Entity, ...]:
+            return tuple(Entity(log.iri(place, name), (place.capitalize(),)) for place, name in named.items())
+
+        base = log.iri("run", "r1")
+        causes = (f"{base}/{after}",) if after else ()
+        now = clock.now()
+        log.record(
+            Activity(
+                f"{base}/{kind}", type_, f"{kind} happened", now, now, (us,), things(used), things(made), causes,
+                {"run": base},
+            )
+        )  # fmt: skip
+
+    record("decision", "PolicyDecision", {"permit": "p1", "dataset": "d1"}, {"decision": "r1"})
+    record("grant", "Granting", {"decision": "r1"}, {"grant": "g1"})
+    record("run", "Run", {"grant": "g1", "dataset": "d1"}, {})
+    record("quarantine", "Quarantine", {"dataset": "d1"}, {"artefact": "a1"}, "run")
+    clock.advance(timedelta(days=20))
+    record("handed", "ArtefactHandedOut", {"artefact": "a1"}, {})
+    log.record(Activity(log.iri("run", "r2") + "/run", "Run", "another run", clock.now(), clock.now(), (us,)))
+    return log
+
+
+def test_what_happened_under_a_permit(run: ProvenanceLog) -> None:
+    answer = Lineage(ProvenanceIndex(run)).under_permit(run.iri("permit", "p1"))
+    assert [step.label.split()[0] for step in answer.steps] == ["decision", "grant", "run", "quarantine", "handed"]
+    assert answer.sentences()[:2] == (
+        "What happened under permit p1?",
+        "2026-11-21 10:00 UTC: Decision happened. It used dataset d1, permit p1. It made decision r1. By Hospital.",
+    )
+
+
+def test_where_a_file_comes_from_goes_back_to_what_allowed_it(run: ProvenanceLog) -> None:
+    answer = Lineage(ProvenanceIndex(run)).origin_of(run.iri("artefact", "a1"))
+    assert _names(answer.things) == {"a1", "d1", "g1", "r1", "p1"}
+    assert [step.label.split()[0] for step in answer.steps] == ["decision", "grant", "run", "quarantine"]
+
+
+def test_who_saw_what_in_a_time(run: ProvenanceLog) -> None:
+    asked = Lineage(ProvenanceIndex(run))
+
+    def labels(*days: tuple[int, int]) -> list[str]:
+        since, until = (datetime(2026, month, day, tzinfo=UTC) for month, day in days)
+        return [step.label for step in asked.seen_between(since, until).steps]
+
+    assert labels((11, 1), (12, 1)) == ["run happened"]
+    assert labels((12, 1), (12, 31)) == ["handed happened", "another run"]
+    assert labels((1, 1), (11, 21)) == []
+    told = asked.seen_between(datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)).sentences()
+    assert told[0] == "Who saw what from 2026-12-01 00:00 until 2027-01-01 00:00 UTC?"
+    assert told[1] == "2026-12-11 10:00 UTC: Handed happened. It used artefact a1. By Hospital."
+
+
+def test_what_was_derived_from_a_patients_record(run: ProvenanceLog) -> None:
+    asked = Lineage(ProvenanceIndex(run))
+    answer = asked.derived_from_record([run.iri("dataset", "d1"), run.iri("dataset", "unknown")])
+    assert {"d1", "a1"} <= _names(answer.things)
+    assert "quarantine happened" in [step.label for step in answer.steps]
+    assert asked.derived_from_record([]).sentences()[1] == "The log holds nothing about this."
+
+
+def test_the_steps_in_which_somebody_sees_something_are_those_of_the_ontology() -> None:
+    ontology = rdflib.Graph().parse(bundled("ontologies") / "provenance.ttl")
+    found = ontology.subjects(rdflib.RDFS.subClassOf, rdflib.URIRef(SYNTHEMA + "Disclosure"))
+    assert {str(term).removeprefix(SYNTHEMA) for term in found} == set(lineage.DISCLOSURES)
+
+
+def test_an_index_is_made_anew(chain: ProvenanceLog) -> None:
     index = ProvenanceIndex(chain)
     index.catch_up()
-    question = "SELECT ?step ?thing {?step <http://www.w3.org/ns/prov#used> ?thing}"
-    found = {row["step"].value for row in index.query(question, {"thing": chain.iri("thing", "raw")})}
-    assert found == {chain.iri("step", "harmonise")}
+    before = {str(quad) for quad in index.match(None, None, None)}
+    assert index.rebuild() == 4
+    assert {str(quad) for quad in index.match(None, None, None)} == before

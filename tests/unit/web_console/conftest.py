@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.unit.web_console import office
 from tests.unit.web_console.world import (
     HOSTILE,
     World,
@@ -28,6 +29,12 @@ class Site:
     dataset: str
     denied: str
     stopped: str
+    obligations: dict[str, str]
+    assessment: str
+    proposed: str
+    permit: str
+    application: str
+    budget: str
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +45,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for plugin in ("minimise", "marginals", "evaluation"):  # secure-sum waits for its approval
             found.approve_plugin(plugin)
         dataset = add_dataset(found, HOSTILE)
-        found.connector.budget.open_account("mgus", "did:web:<hub>", 5.0, 1e-5)
+        budget = found.connector.budget.open_account("mgus", "did:web:<hub>", 5.0, 1e-5)
         denied = ask_for_run(found, "dpv:Advertising")
         stopped = ask_for_run(found, "ehds:HealthcareScientificResearch", rows=51)
+        office.agree(found)
         stop_in_quarantine(found, stopped, f"similarity must be ≥ 0.85: {HOSTILE}")
-        yield Site(found, draft, dataset, denied, stopped)
+        yield Site(
+            found, draft, dataset, denied, stopped, office.owe(found), *office.assess(found), *office.permit(found),
+            str(budget.id),
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -16,17 +16,36 @@ from tests.unit.web_console.world import NOW, mark_of, sign_in
 
 PAGES = [
     "",
+    "/obligations",
+    "/obligations/calendar.ics",
     "/policies",
     "/policies/check",
+    "/policies/what-if",
+    "/policies/replay",
+    "/policies/templates",
+    "/policies/duo",
     "/requests",
+    "/permits",
+    "/permits/register.csv",
+    "/consents",
+    "/assessments",
     "/datasets",
     "/budgets",
     "/plugins",
+    "/law",
     "/log",
     "/health",
     "/help",
 ]
-ACTIONS = ["/policies/check", "/log/verify", "/log/0/proof", "/registry", "/sign-out"]
+ACTIONS = [
+    "/policies/check",
+    "/policies/what-if",
+    "/policies/replay",
+    "/log/verify",
+    "/log/0/proof",
+    "/registry",
+    "/sign-out",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,51 @@
 """All management operations; importing this package registers them."""
 
-from synthema.assembly.operations import certificates, datasets, governance, log, permits, runs, studies
+from synthema.assembly.operations import (
+    analysis,
+    assessments,
+    attestations,
+    budget,
+    certificates,
+    consent,
+    datasets,
+    duo,
+    governance,
+    legal,
+    lineage,
+    log,
+    memberships,
+    obligations,
+    permits,
+    reports,
+    reviews,
+    runs,
+    studies,
+    withdrawals,
+)
 from synthema.assembly.operations.registry import OPERATIONS, Operation, find_operation
 
 __all__ = [
     "OPERATIONS",
     "Operation",
+    "analysis",
+    "assessments",
+    "attestations",
+    "budget",
     "certificates",
+    "consent",
     "datasets",
+    "duo",
     "find_operation",
     "governance",
+    "legal",
+    "lineage",
     "log",
+    "memberships",
+    "obligations",
     "permits",
+    "reports",
+    "reviews",
     "runs",
     "studies",
+    "withdrawals",
 ]

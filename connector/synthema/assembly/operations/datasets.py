@@ -1,4 +1,4 @@
-"""Operations on datasets, consent, offers and budgets."""
+"""Operations on datasets, offers and budgets."""
 
 from __future__ import annotations
 
@@ -53,24 +53,6 @@ def list_datasets(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
     return [dataset_json(version) for version in connector.datasets.versions()]
 
 
-class ImportConsents(Input):
-    """A site's consent list for one dataset."""
-
-    dataset: str
-    file: str
-    table: str = Field(description="the CSV text: patient, state, date and so on")
-
-
-@operation("consent/import")
-def import_consents(connector: Connector, given: ImportConsents) -> dict[str, Any]:
-    """Take in consent states and opt-outs; patients are kept as keyed tokens only."""
-    name = connector.datasets.version(given.dataset).name
-    with _incoming(connector, given.file, given.table) as path:
-        report = connector.consents.import_csv(name, path)
-    states = connector.consents.counts(name)
-    return {"version": report.version, "states": states, "optOuts": report.opt_outs_changed}
-
-
 class PublishOffer(Input):
     """An offer of a dataset: the agreement policy in the DPO's form, and the privacy budget of an agreement."""
 
@@ -88,12 +70,6 @@ def publish_offer(connector: Connector, given: PublishOffer) -> dict[str, Any]:
         given.dataset, given.policy, epsilon=given.epsilon, delta=given.delta, total_epsilon=given.total_epsilon
     )
     return {"offer": offer}
-
-
-@operation("budget/show")
-def show_budgets(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
-    """The privacy budgets of this site: ceiling, spent, left."""
-    return [connector.budget.gauge(account) for account in connector.budget.accounts()]
 
 
 def codebook_of(text: str) -> Codebook:

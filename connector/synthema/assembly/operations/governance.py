@@ -1,4 +1,4 @@
-"""Operations of data protection officers and their colleagues: people, plugins, policies, impact assessments."""
+"""Operations of data protection officers and their colleagues: people, plugins, policies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from synthema.assembly.operations.registry import Input, Nothing, operation
-from synthema.dpia import DpiaVersion, confirm_gates, read_dpia
-from synthema.dpia.store import signing_bytes
-from synthema.errors import InputError
+from synthema.assembly.operations.registry import Input, Nothing, hexadecimal, operation
 from synthema.policy import PolicyVersion, analyse, explain_policy, parse_policy, to_odrl
 from synthema.policy import signing_bytes as policy_signing_bytes
 from synthema.spi import approval_bytes, describe
@@ -31,7 +28,7 @@ class RegisterPerson(Input):
 @operation("people/register")
 def register_person(connector: Connector, given: RegisterPerson) -> dict[str, Any]:
     """Make a role account for the holder of a key."""
-    person = connector.people.register(given.roles, _hexadecimal(given.public_key, "public_key"))
+    person = connector.people.register(given.roles, hexadecimal(given.public_key, "public_key"))
     return {"person": person.id, "roles": list(person.roles)}
 
 
@@ -96,7 +93,7 @@ class ApprovePlugin(Input):
 @operation("plugin/approve")
 def approve_plugin(connector: Connector, given: ApprovePlugin) -> dict[str, Any]:
     """Let a plugin run, as long as its files stay exactly these."""
-    approvals = [(each.person, _hexadecimal(each.signature, "signature")) for each in given.approvals]
+    approvals = [(each.person, hexadecimal(each.signature, "signature")) for each in given.approvals]
     return {"approval": connector.plugins.approve(given.name, given.digest, approvals)}
 
 
@@ -135,6 +132,7 @@ def draft_policy(connector: Connector, given: DraftPolicy) -> dict[str, Any]:
         "findings": [{"severity": f.severity, "key": f.key, "sentence": f.sentence} for f in review.findings],
         "cases": [{"passed": c.passed, "sentence": c.sentence} for c in review.cases],
         "obstacles": list(review.obstacles()),
+        "changes": [] if review.comparison is None else review.comparison.sentences(),
         "sentences": list(explain_policy(version.policy, connector.vocabulary)),
     }
 
@@ -149,8 +147,9 @@ class CheckPolicy(Input):
 @operation("policy/check")
 def check_policy(connector: Connector, given: CheckPolicy) -> dict[str, Any]:
     """Say in sentences what a policy text means and what a linter finds in it; nothing is kept."""
-    policy = parse_policy(given.text, connector.vocabulary, file=given.file, base=connector.settings.public_url)
-    findings = analyse(policy, connector.vocabulary)
+    read = parse_policy(given.text, connector.vocabulary, file=given.file, base=connector.settings.public_url)
+    policy, beside = connector.policies.beside(read)
+    findings = analyse(policy, connector.vocabulary, beside, standing=connector.policies.standing)
     return {
         "policy": policy.id,
         "version": policy.version,
@@ -174,7 +173,7 @@ class SignPolicy(Input):
 @operation("policy/sign")
 def sign_policy(connector: Connector, given: SignPolicy) -> dict[str, Any]:
     """Sign a policy; the second signature puts it in force."""
-    signature = _hexadecimal(given.signature, "signature")
+    signature = hexadecimal(given.signature, "signature")
     version = connector.policies.sign(
         given.policy, given.version, given.person, signature, acknowledge=given.acknowledge
     )
@@ -229,63 +228,3 @@ def _policy_json(version: PolicyVersion) -> dict[str, Any]:
         "signedBy": list(version.signed_by),
         "sign": policy_signing_bytes(policy.id, policy.version, version.digest).hex(),
     }
-
-
-# impact assessments ----------------------------------------------------------------------
-
-
-class ProposeAssessment(Input):
-    """An impact assessment; ``confirm`` is the officer's word for its thresholds, ``thresholds`` other ones."""
-
-    text: str
-    file: str = "dpia.yaml"
-    confirm: bool = False
-    thresholds: dict[str, float] = Field(default_factory=dict, description="gate → threshold the site sets instead")
-
-
-@operation("dpia/propose")
-def propose_assessment(connector: Connector, given: ProposeAssessment) -> dict[str, Any]:
-    """Keep an impact assessment for signature."""
-    assessment = read_dpia(given.text.encode(), given.file)
-    if given.confirm:
-        assessment = confirm_gates(assessment, thresholds=given.thresholds)
-    return _assessment_json(connector.dpias.propose(assessment))
-
-
-class SignAssessment(Input):
-    """One person's signature under an impact assessment."""
-
-    dpia: str
-    person: str
-    signature: str
-
-
-@operation("dpia/sign")
-def sign_assessment(connector: Connector, given: SignAssessment) -> dict[str, Any]:
-    """Sign an impact assessment; the second signature puts it in force."""
-    signature = _hexadecimal(given.signature, "signature")
-    return _assessment_json(connector.dpias.sign(given.dpia, given.person, signature))
-
-
-@operation("dpia/list")
-def list_assessments(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
-    """The impact assessments, newest first."""
-    return [_assessment_json(version) for version in connector.dpias.versions()]
-
-
-def _assessment_json(version: DpiaVersion) -> dict[str, Any]:
-    return {
-        "dpia": version.id,
-        "title": version.dpia.title,
-        "state": str(version.state),
-        "digest": version.digest,
-        "signedBy": list(version.signed_by),
-        "sign": signing_bytes(version.digest).hex(),
-    }
-
-
-def _hexadecimal(text: str, field: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError as error:
-        raise InputError(f"{field} is not hexadecimal", fix="give the bytes as hexadecimal digits") from error

@@ -1,24 +1,49 @@
-"""Operations on the provenance log and its lineage questions."""
+"""Operations on the provenance log: verify it, read it, prove it, index it, and ask it in SPARQL."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from synthema.assembly.operations.registry import Input, Nothing, operation
-from synthema.clock import to_text
-from synthema.provenance import export_nquads, make_bundle
+from synthema.assembly.operations.registry import Input, Nothing, hexadecimal, operation
+from synthema.canonical import digest_bytes
+from synthema.clock import from_text, to_text
+from synthema.errors import DeniedError
+from synthema.ids import new_id
+from synthema.provenance import (
+    Activity,
+    Agent,
+    Bounds,
+    Entity,
+    check_question,
+    export_nquads,
+    make_bundle,
+    open_checkpoint,
+    question_bytes,
+    run_question,
+    serialise,
+)
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
 
+FRESH = timedelta(minutes=5)
+"""How long the signature under an auditor's question counts."""
+
+
+class Verification(Input):
+    """Where to begin."""
+
+    since: int = Field(default=0, ge=0, description="first entry to recompute; those before are held against the heads")
+
 
 @operation("log/verify")
-def verify_log(connector: Connector, given: Nothing) -> dict[str, Any]:
-    """Recompute the whole log from its stored bytes and compare it with every signed head."""
+def verify_log(connector: Connector, given: Verification) -> dict[str, Any]:
+    """Recompute the log from its stored bytes and compare it with every signed head."""
     connector.log.checkpoint()
-    report = connector.log.verify()
+    report = connector.log.verify(given.since)
     return {"sentence": report.sentence(), "size": report.size, "root": report.root}
 
 
@@ -28,10 +53,46 @@ def size_of_log(connector: Connector, given: Nothing) -> dict[str, Any]:
     return {"size": connector.log.size()}
 
 
+@operation("log/keys")
+def log_keys(connector: Connector, given: Nothing) -> dict[str, str]:
+    """The address that this log's IRIs begin with, and the keys of the log and of this connector as a witness."""
+    return {"origin": connector.log.origin, "log": str(connector.log.key), "witness": str(connector.witness.key)}
+
+
+@operation("log/checkpoint")
+def log_checkpoint(connector: Connector, given: Nothing) -> dict[str, Any]:
+    """The signed head of the log with the cosignatures it has, and the key to check it with."""
+    note = connector.log.cosigned_checkpoint()
+    head = open_checkpoint(note, connector.log.key)
+    return {"checkpoint": note, "size": head.size, "key": str(connector.log.key)}
+
+
 @operation("log/witness")
 def witness_log(connector: Connector, given: Nothing) -> dict[str, str]:
     """Have every peer cosign the present head of the log, so that nobody can rewrite it unseen."""
     return {did: to_text(at) for did, at in connector.housekeeping.witness().items()}
+
+
+@operation("log/witnessed")
+def witnessed_logs(connector: Connector, given: Nothing) -> dict[str, Any]:
+    """The partners' logs that this connector watches, and the contradictions it found in them."""
+    return {
+        "logs": [
+            {"log": seen.origin, "size": seen.size, "cosigned": to_text(seen.cosigned_at)}
+            for seen in connector.witness.witnessed()
+        ],
+        "findings": [
+            {
+                "finding": finding.id,
+                "log": finding.origin,
+                "found": to_text(finding.found_at),
+                "reason": finding.reason,
+                "cosigned": finding.cosigned_note,
+                "refused": finding.refused_note,
+            }
+            for finding in connector.witness.findings()
+        ],
+    }
 
 
 class Entries(Input):
@@ -64,36 +125,79 @@ class OneEntry(Input):
 
 @operation("log/prove")
 def prove_entry(connector: Connector, given: OneEntry) -> dict[str, Any]:
-    """An offline proof that the log holds this entry."""
-    bundle: dict[str, Any] = make_bundle(connector.log, given.entry)
-    return bundle
+    """An offline proof that the log holds this entry (C2SP tlog-proof), and the key to check it with."""
+    return {
+        "entry": given.entry,
+        "proof": make_bundle(connector.log, given.entry),
+        "key": str(connector.log.key),
+    }
+
+
+class Export(Input):
+    """The format of an export."""
+
+    form: str = Field(default="nquads", description="nquads, trig, turtle or jsonld")
 
 
 @operation("log/export")
-def export_log(connector: Connector, given: Nothing) -> dict[str, Any]:
-    """The whole log as N-Quads."""
-    return {"nquads": b"".join(export_nquads(connector.log)).decode()}
+def export_log(connector: Connector, given: Export) -> dict[str, Any]:
+    """The whole log as PROV-O in a format of RDF; N-Quads byte for byte as they are hashed."""
+    return {given.form: serialise(export_nquads(connector.log), given.form).decode()}
 
 
-class Question(Input):
-    """A question about a thing of this connector."""
+@operation("log/reindex")
+def reindex_log(connector: Connector, given: Nothing) -> dict[str, Any]:
+    """Throw the index for questions away and make it again from the log, each entry's hash checked."""
+    return {"entries": connector.index.rebuild(), "store": connector.settings.index.store}
 
-    question: Literal["origin", "derived", "graph", "plugin", "agent"]
-    about: str = Field(description="IRI of the thing or agent, or digest of the plugin")
+
+class FreeQuestion(Input):
+    """A question in SPARQL with the signature of the auditor who asks."""
+
+    question: str
+    person: str
+    asked: str = Field(description="when it was signed, e.g. 2026-03-01T10:00:00Z")
+    signature: str = Field(description="hexadecimal")
 
 
-@operation("lineage/ask")
-def ask_lineage(connector: Connector, given: Question) -> dict[str, Any]:
-    """Where a thing comes from, what became of it, which runs used a plugin, what an agent did."""
-    connector.index.catch_up()
-    if given.question == "graph":
-        graph: dict[str, Any] = connector.lineage.graph_of(given.about)
-        return graph
-    ask = {
-        "origin": connector.lineage.origin_of,
-        "derived": connector.lineage.derived_from,
-        "plugin": connector.lineage.runs_with_plugin,
-        "agent": connector.lineage.activities_of,
-    }[given.question]
-    answer = ask(given.about)
-    return {"sentences": list(answer.sentences())}
+@operation("log/query")
+def query_log(connector: Connector, given: FreeQuestion) -> dict[str, Any]:
+    """Answer an auditor's own question in SPARQL: read-only, bounded in time, and recorded before it is answered."""
+    asked = from_text(given.asked)
+    _require_auditor(connector, given, asked)
+    check_question(given.question)
+    log, chosen = connector.log, connector.settings.index
+    activity = _asked(connector, given, asked)
+    entry = log.record(activity)
+    answer = run_question(log, given.question, Bounds(chosen.seconds, chosen.memory_bytes))
+    return {"answer": answer, "entry": entry.sequence}
+
+
+def _require_auditor(connector: Connector, given: FreeQuestion, asked: datetime) -> None:
+    statement = question_bytes(connector.log.origin, given.question, asked)
+    person = connector.people.verify(given.person, statement, hexadecimal(given.signature, "signature"))
+    if not person.has("auditor"):
+        raise DeniedError(
+            "only an auditor may ask the log freely",
+            fix="use the named questions (synthema lineage), or ask somebody with the role 'auditor'",
+        )
+    if abs(connector.clock.now() - asked) > FRESH:
+        raise DeniedError("this question was signed at another time", fix="sign it again and send it at once")
+
+
+def _asked(connector: Connector, given: FreeQuestion, asked: datetime) -> Activity:
+    """The entry of a question: who asked, and the digest of the text, for the text may name people."""
+    log = connector.log
+    text = digest_bytes(given.question.encode())
+    return Activity(
+        iri=log.iri("activity", new_id("activity")),
+        type="LogQuestion",
+        label="An auditor asked the log a question of their own",
+        started=asked,
+        ended=max(asked, connector.clock.now()),
+        agents=(Agent(log.iri("person", given.person), "Person", acts_for=connector.settings.did),),
+        used=(
+            Entity(f"{log.origin}/log", types=("Log",)),
+            Entity(log.iri("question", text.removeprefix("sha256:")), types=("Question",), digest=text),
+        ),
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ValidationError
 
 from synthema.assembly.problems import input_error
-from synthema.errors import NotFoundError
+from synthema.errors import InputError, NotFoundError
 from synthema.values import Closed
 
 if TYPE_CHECKING:
@@ -69,3 +69,11 @@ def find_operation(name: str) -> Operation:
         raise NotFoundError(
             f"there is no operation '{name}'", fix="see the management interface's description"
         ) from None
+
+
+def hexadecimal(text: str, field: str) -> bytes:
+    """The bytes of a field; raises :class:`InputError` naming it."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise InputError(f"{field} is not hexadecimal", fix="give the bytes as hexadecimal digits") from error

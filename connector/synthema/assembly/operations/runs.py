@@ -60,13 +60,14 @@ class OneRun(Input):
 
 @operation("request/show")
 def show_request(connector: Connector, given: OneRun) -> dict[str, Any]:
-    """One request: its state, decision, measured gates and files."""
+    """One request: its state, decision, measured gates, what was decided of its output, and files."""
     record = connector.governor.run(given.run)
     with connector.database.read() as connection:
         files = artefacts_of(connection, given.run)
     return run_json(record) | {
         "decision": record.decision,
-        "evidence": record.evidence,
+        "evidence": record.measured,
+        "acts": list(record.acts),
         "artefacts": [file.model_dump() | {"state": state} for file, state in files],
     }
 
@@ -124,7 +125,8 @@ def _read_request(values: dict[str, Any], did: str) -> RunRequest:
 def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "released": verdict.released,
-        "sentences": list(verdict.report.sentences()),
+        "sentences": list(verdict.sentences()),
+        "acts": [act.as_dict() for act in verdict.acts],
         "artefacts": [file.model_dump() for file in verdict.artefacts] if verdict.released else [],
     }
 

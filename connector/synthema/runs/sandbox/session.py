@@ -105,6 +105,12 @@ class Session:
         """What the plugins printed, bounded. It may hold values from the data: for the site's operator only."""
         return "".join(worker.captured_output for worker in self._workers.values())
 
+    def kill(self) -> None:
+        """End the workers at once, from whichever thread; a call that is under way raises :class:`PluginError`."""
+        self._ended = self._ended or "it was ended"
+        for worker in self._workers.values():
+            worker.kill()
+
     def close(self) -> None:
         """End the workers and delete everything that was exchanged."""
         self._ended = self._ended or "it was closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +13,16 @@ from synthema.errors import NotFoundError
 
 _GENERAL = (
     ("", "Today"),
+    ("obligations", "Obligations"),
     ("policies", "Policies"),
     ("requests", "Requests"),
-    ("datasets", "Datasets"),
+    ("permits", "Permits"),
+    ("consents", "Consent"),
+    ("assessments", "Impact assessments"),
     ("budgets", "Privacy budget"),
+    ("datasets", "Datasets"),
     ("plugins", "Plugins"),
+    ("law", "Law"),
     ("log", "Log"),
 )
 _OF_ROLE = {"registry": (("registry", "Registry"),), "hub": (("studies", "Studies"),), "site": ()}
@@ -52,6 +58,11 @@ class Desk:
         pages = (*_GENERAL, *_OF_ROLE[self.role], *_LAST)
         return tuple((f"{self.base}/{path}".rstrip("/"), name) for path, name in pages)
 
+    @property
+    def now(self) -> datetime:
+        """The time of the connector's clock."""
+        return self.connector.clock.now()
+
     def require_role(self, role: str) -> None:
         """Raise :class:`NotFoundError` where this page is another role's."""
         if self.role != role:
@@ -67,6 +78,20 @@ class Desk:
         """The address of a policy version's page."""
         named = {name: policy[name] for name in ("policy", "version", "agreement") if policy[name]}
         return f"{self.base}/policies/show?{urlencode(named)}"
+
+    def address(self, iri: str | None) -> str | None:
+        """Where the console shows what a piece of evidence names: an entry of the log, or all that mention it.
+
+        None for what this connector's log cannot know.
+        """
+        if not iri:
+            return None
+        own = self.connector.settings.public_url.rstrip("/")
+        entry = iri.removeprefix(f"{own}/log/")
+        if entry != iri and entry.isascii() and entry.isdigit():
+            return f"{self.base}/log/{entry}"
+        known = iri.startswith((f"{own}/id/", "sha256:"))
+        return f"{self.base}/log?{urlencode({'text': iri})}" if known else None
 
     def command(self, *words: str) -> str:
         """A command of the command line for this connector, ready to be copied into a shell."""

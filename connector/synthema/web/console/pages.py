@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from synthema.obligations.words import date_words
 from synthema.vocabulary import expand, load_vocabulary
 from synthema.vocabulary.namespaces import SYN
 from synthema.web.console.desk import Desk
@@ -114,6 +118,10 @@ def environment() -> Environment:
         "plain": plain,
         "number": number,
         "moment": moment,
+        "day": day,
+        "month": month,
+        "spaced": spaced,
+        "quoted": shlex.quote,
         "short": short,
         "last": last_part,
         "indented": indented,
@@ -150,6 +158,21 @@ def number(value: float | None) -> str:
 def moment(text: str | None) -> str:
     """A time of the log (ISO 8601, UTC) as date and time to the second, in UTC."""
     return "–" if not text else f"{text[:10]} {text[11:19]} UTC" if len(text) > 10 else text
+
+
+def day(text: str | None) -> str:
+    """A date or time (ISO 8601) as a day in words, e.g. "22 May 2028"; a dash for nothing."""
+    return "–" if not text else date_words(datetime.fromisoformat(text[:10]))
+
+
+def month(text: str) -> str:
+    """A month or day (ISO 8601) as its month in words, e.g. "May 2028"."""
+    return f"{datetime.fromisoformat(text[:7] + '-01'):%B %Y}"
+
+
+def spaced(name: str) -> str:
+    """A name in camel case as words, e.g. "ConsentUnknown" as "consent unknown"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def short(digest: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,6 +9,7 @@ from urllib.parse import urlencode
 import pyoxigraph
 
 from synthema.errors import InputError, NotFoundError, SynthemaError
+from synthema.provenance.bundle import MEDIA_TYPE, SUFFIX
 from synthema.provenance.model import PROV, RDF_TYPE, RDFS_LABEL
 from synthema.web.console.desk import Desk
 from synthema.web.console.pages import Answer, Download, Page, Route, Visit
@@ -49,9 +49,8 @@ def show_entry(desk: Desk, visit: Visit) -> Page:
 def prove_entry(desk: Desk, visit: Visit) -> Answer:
     """A proof that the log holds an entry, as a file that a stranger can check offline."""
     number = _number(visit.path["entry"])
-    bundle = desk.ask("log/prove", entry=number)
-    content = (json.dumps(bundle, ensure_ascii=False, indent=2) + "\n").encode()
-    return Download(f"proof-of-entry-{number}.json", content, "application/json")
+    found = desk.ask("log/prove", entry=number)
+    return Download(f"entry-{number}{SUFFIX}", found["proof"].encode(), MEDIA_TYPE)
 
 
 def _page(desk: Desk, visit: Visit) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -19,7 +19,7 @@ def show_registry(desk: Desk, _visit: Visit) -> Page:
 
 
 def check_package(desk: Desk, visit: Visit) -> Page:
-    """Make the ten checks; take the package in only if that was asked for and every check holds."""
+    """Make all checks; take the package in only if that was asked for and every check holds."""
     content = visit.form.files.get("package", b"")
     purpose = visit.form.text("purpose")
     if not content:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from synthema.report import decision_item
 from synthema.web.console.desk import Desk
-from synthema.web.console.pages import Page, Route, Visit, last_part
+from synthema.web.console.pages import Answer, Download, Page, Route, Visit, last_part
 from synthema.web.console.views.policies import LAYERS
 
 OPERATORS: Final = {
@@ -34,10 +34,28 @@ def show_request(desk: Desk, visit: Visit) -> Page:
     """One request with its decision, gates and files."""
     value: dict[str, Any] = desk.ask("request/show", run=visit.path["run"])
     decision = value["decision"]
-    item = decision_item("Decision", decision) if decision else None
-    rules = _rules(decision["reasons"]) if decision else []
-    more = {"item": item, "rules": rules, "layers": LAYERS, "operators": OPERATORS, "commands": _commands(desk, value)}
+    more = {
+        **({"item": None} if decision is None else decision_words(decision)),
+        "commands": _commands(desk, value),
+        "owed": desk.ask("obligation/list", run=value["run"], all=True) if decision else [],
+    }
     return Page("request.html", f"Request of {desk.party(value['requester'])}: {value['state']}", value, more)
+
+
+def download_report(desk: Desk, visit: Visit) -> Answer:
+    """The decision as a compliance report with its provenance, in Turtle."""
+    found = desk.ask("policy/report", run=visit.path["run"])
+    return Download("decision.ttl", found["report"].encode(), "text/turtle; charset=utf-8")
+
+
+def decision_words(decision: dict[str, Any]) -> dict[str, Any]:
+    """What the page needs to tell a decision: its sentences, and its reasons rule by rule."""
+    return {
+        "item": decision_item("Decision", decision),
+        "rules": _rules(decision["reasons"]),
+        "layers": LAYERS,
+        "operators": OPERATORS,
+    }
 
 
 def _rules(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -65,4 +83,8 @@ def _commands(desk: Desk, run: dict[str, Any]) -> dict[str, str]:
     }
 
 
-ROUTES = (Route("/requests", list_requests), Route("/requests/{run}", show_request))
+ROUTES = (
+    Route("/requests", list_requests),
+    Route("/requests/{run}", show_request),
+    Route("/requests/{run}/decision.ttl", download_report),
+)

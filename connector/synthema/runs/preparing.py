@@ -1,0 +1,149 @@
+"""Prepares the table a run works on, and prepares it again when somebody takes consent back in the midst of the run.
+
+Preparing is the core's own work, not a plugin's: open the data against the
+grant, leave out excluded patients, refuse a cohort that is too small, split
+off the hold-out by a keyed hash of the patient key, and only then hand the
+rows to the anonymiser inside the sandbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from synthema.consent import Exclusions, Ground
+from synthema.datasets import split
+from synthema.datasets.codebook import Codebook
+from synthema.errors import DeniedError, PluginError
+from synthema.runs.model import Grant, RunRequest
+from synthema.runs.records import RunRecords
+from synthema.runs.sandbox import Session
+from synthema.spi.model import Anonymised, Table
+
+if TYPE_CHECKING:
+    from synthema.runs.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The table a run works on: after exclusions, split, and anonymised."""
+
+    train: Table
+    holdout: Table
+    codebook: Codebook
+    stability: int
+    smallest_class: int
+    excluded: int
+    exclusion_list: int
+
+
+class Cohort:
+    """The patients of one run. The rows stay in the memory of this connector, as long as the run may go on."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        records: RunRecords,
+        grant: Grant,
+        request: RunRequest,
+        sandbox: Session,
+        ground: Callable[[], Ground],
+    ) -> None:
+        """Open the data and prepare it; raises :class:`DeniedError` on a cohort that is too small."""
+        self._rooms = rooms
+        self._records = records
+        self._grant = grant
+        self._request = request
+        self._sandbox = sandbox
+        self._ground = ground
+        self._dataset = rooms.datasets.version(grant.dataset)
+        self._key = self._dataset.codebook.patient_key
+        asked = ground()
+        self._table = rooms.datasets.open_table(grant)
+        found = self._exclusions(asked)
+        self._leave_out(found)
+        self.prepared = self._prepare(len(found.excluded), found)
+        self._record(found, again=0)
+        self._times = 1
+
+    def leave_out_withdrawn(self) -> bool:
+        """Prepare again without those who may no longer be read; whether there is anybody.
+
+        Nobody is taken in who was left out before: the rounds go on with the patients they began with, less some.
+        """
+        found = self._exclusions(self._ground())
+        if not found.excluded:
+            return False
+        first = self.prepared
+        self._leave_out(found)
+        self.prepared = self._prepare(first.excluded + len(found.excluded), found)
+        self._require_same_terms(first)
+        self._record(found, again=self._times)
+        self._times += 1
+        return True
+
+    def _exclusions(self, ground: Ground) -> Exclusions:
+        keys = self._table[self._key].cast(pl.String).to_list()
+        return self._rooms.consents.exclusions(self._dataset.name, keys, ground, version_id=self._dataset.id)
+
+    def _leave_out(self, found: Exclusions) -> None:
+        self._table = self._table.filter(~self._table[self._key].cast(pl.String).is_in(list(found.excluded)))
+        if self._table.height < self._grant.minimum_cohort:
+            raise DeniedError(
+                f"after exclusions the cohort is smaller than the {self._grant.minimum_cohort} patients the grant "
+                "asks for",
+                fix="widen the cohort, or ask the data protection officer about the minimum cohort size",
+            )
+
+    def _prepare(self, excluded: int, found: Exclusions) -> Prepared:
+        step, codebook = self._request.anonymise, self._dataset.codebook
+        secret = self._rooms.signer.secret("holdout")
+        train, holdout = split(self._table, self._key, secret, self._request.holdout)
+        anonymised = self._anonymise(train, codebook, step.parameters)
+        control = self._anonymise(holdout, codebook, step.parameters | {"k": 1})
+        return Prepared(
+            anonymised.table,
+            control.table,
+            anonymised.codebook,
+            anonymised.stability,
+            int(anonymised.measures["smallestClass"]),
+            excluded,
+            found.version,
+        )
+
+    def _require_same_terms(self, first: Prepared) -> None:
+        """What was agreed for the first rounds must hold for the ones that follow: the same columns, enough noise."""
+        if self.prepared.codebook != first.codebook or self.prepared.stability > first.stability:
+            raise DeniedError(
+                "without those who took consent back the table no longer has the agreed form",
+                fix="begin again with a new request",
+            )
+
+    def _record(self, found: Exclusions, *, again: int) -> None:
+        prepared = self.prepared
+        facts: dict[str, int | str] = {
+            "excludedPatients": prepared.excluded,
+            "exclusionListVersion": prepared.exclusion_list,
+            "smallestClass": prepared.smallest_class,
+            "stability": prepared.stability,
+        }
+        if found.exception is not None:
+            facts |= {
+                "optOutsOverruled": found.overruled,
+                "overrulingGround": found.exception.sentence(found.overruled),
+            }
+        log, now = self._rooms.log, self._rooms.clock.now()
+        log.record(self._records.prepared(self._request, facts, now, again=again))
+
+    def _anonymise(self, table: Table, codebook: Codebook, parameters: dict[str, Any]) -> Anonymised:
+        plugin = self._request.anonymise.plugin
+        result = self._sandbox.call(plugin, "anonymise", table=table, codebook=codebook, parameters=parameters)
+        if not isinstance(result, Anonymised) or result.stability < 1 or "smallestClass" not in result.measures:
+            raise PluginError(
+                f"the anonymiser '{plugin}' did not say how stable its result is",
+                fix="use an anonymiser that passes the contract tests",
+            )
+        return result
