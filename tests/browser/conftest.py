@@ -26,8 +26,10 @@ __all__ = ["hub", "registry", "site"]
 
 PATHS = {
     "site": [
-        "", "/policies", "/policies/check", "/requests", "/datasets", "/budgets", "/plugins", "/log", "/log/0",
-        "/log?text=policy", "/health", "/help",
+        "", "/obligations", "/obligations?all=yes", "/policies", "/policies/check", "/policies/what-if",
+        "/policies/replay?since=2026-01-01", "/policies/templates", "/policies/duo?codes=HMB+NPU", "/requests",
+        "/permits", "/consents", "/assessments", "/datasets", "/budgets", "/plugins", "/law?text=opt",
+        "/law/article?article=EHDS+71", "/log", "/log/0", "/log?text=policy", "/health", "/help",
     ],
     "hub": ["", "/studies", "/studies/study-1"],
     "registry": ["", "/registry"],
@@ -101,7 +103,7 @@ def seat(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Seat]:
     """A window; ``@pytest.mark.parametrize("seat", [{…}], indirect=True)`` gives it other properties."""
     given = {"viewport": {"width": 1100, "height": 900}} | getattr(request, "param", {})
     context = chromium.new_context(**given)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield Seat(context.new_page())
     context.close()
 
@@ -112,6 +114,13 @@ def served_site(site: Site) -> Iterator[Served]:
         f"/policies/show?policy={quote(str(site.draft['policy']))}&version=1",
         f"/requests/{site.denied}",
         f"/requests/{site.stopped}",
+        f"/policies/what-if?run={site.denied}",
+        f"/obligations/{site.obligations['month']}",
+        f"/assessments/{site.assessment}",
+        f"/assessments/{site.proposed}",
+        f"/permits/{site.permit}",
+        f"/permits/{site.application}",
+        f"/budgets/{site.budget}?epsilon=2",
     ]
     with _serving(site.world, PATHS["site"] + more) as served:
         yield served

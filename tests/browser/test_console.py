@@ -134,7 +134,10 @@ def test_the_dark_scheme_is_dark(seat: Seat, served_site: Served) -> None:
     assert seat.page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 27)"
 
 
-@pytest.mark.parametrize("path", ["/policies", "/log", "/policies/check"])
+@pytest.mark.parametrize(
+    "path",
+    ["/policies", "/log", "/policies/check", "/obligations", "/policies/what-if", "/policies/duo", "/permits", "/law"],
+)
 @pytest.mark.parametrize("seat", [SMALL, {}], indirect=True, ids=["small", "wide"])
 def test_the_keyboard_reaches_everything_in_order_and_focus_is_seen(seat: Seat, served_site: Served, path: str) -> None:
     seat.sign_in(served_site)

@@ -12,7 +12,7 @@ import pytest
 from synthema.clock import FixedClock
 from synthema.demo import house as demo
 from synthema.errors import NotFoundError, StorageError
-from synthema.policy import read_request, replay
+from synthema.policy import Fact, read_request, replay
 from synthema.runs.execute import generate
 from synthema.runs.facts import OUTPUT_TERMS, FactFinder
 from synthema.runs.measured import ESTIMATES
@@ -57,6 +57,14 @@ def submitted(house: House, **changes: Any) -> tuple[dict[str, Any], dict[str, A
     answer = house.call("request/submit", {"request": house.wish(**changes)})
     assert answer["effect"] == "permit", answer["sentences"]
     return answer, house.call("request/show", {"run": answer["run"]})
+
+
+def opted_out(settled: Settled) -> str:
+    """The consents of the hospital's patients, one of whom has opted out of secondary use."""
+    head, first, *others = settled.patients.consents.splitlines()
+    assert head.endswith(",opt_out_date")
+    assert first.endswith(",")
+    return "\n".join([head, f"{first}2026-03-01", *others]) + "\n"
 
 
 def assert_withheld(house: House, shown: dict[str, Any]) -> None:
@@ -176,14 +184,25 @@ def test_under_the_ehds_results_stay_in_the_european_economic_area(
     settled: Settled, tmp_path: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything else the Regulation asks for is in order; only whoever gets the result is abroad."""
+    of_party = FactFinder.of_party
     for place, state in (("US", "stopped"), ("FR", "released")):
         with copy_of(settled, tmp_path / place, clock, place="DE", regime="EHDS") as house:
-            monkeypatch.setattr(FactFinder, "_place_of", lambda *_, place=place: place)
-            table = "patient_key,opt_out_date\n999999,2026-03-01\n"
-            house.call("consent/import", {"dataset": DATASET, "file": "opt-outs.csv", "table": table})
-            _, shown = submitted(house, person=house.signatories[1].person)
+            house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": opted_out(settled)})
+            grant, request = house.granted(person=house.signatories[1].person)
+            governor, places = house.connector.governor, house.connector.vocabulary.places
+            settle = governor.settle
+
+            def elsewhere(*given: Any, place: str = places.resolve(place), settle: Any = settle, **named: Any) -> Any:
+                known = {SYN + "recipientPlace": Fact(place)}
+                monkeypatch.setattr(FactFinder, "of_party", lambda *asked: {**of_party(*asked), **known})
+                return settle(*given, **named)
+
+            governor.settle = elsewhere  # type: ignore[method-assign]
+            generate(governor, grant, request)
+            monkeypatch.setattr(FactFinder, "of_party", of_party)
+            shown = house.call("request/show", {"run": request.id})
             assert shown["state"] == state, shown["reason"]
-            assert (place == "FR") or "EHDS 88" in shown["reason"]
+            assert place == "FR" or "EHDS 88" in shown["reason"]
 
 
 @pytest.mark.article("EHDS 66")

@@ -205,7 +205,7 @@ def own_did_document(settings: Settings, signer: FileSigner, officers: Countersi
     # The protocol's schema wants the address of the catalogue here, not the base of all its addresses.
     endpoint = f"{settings.public_url}/dsp/catalog"
     service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": endpoint}
-    return did_document(settings.did, signer, settings.public_url, [service], people=officers.keys())
+    return did_document(settings.did, signer, settings.public_url, [service], people=officers.published_keys())
 
 
 def _resolver(settings: Settings, signer: FileSigner, clock: Clock, officers: Countersigning) -> DidResolver:

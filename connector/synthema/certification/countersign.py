@@ -79,7 +79,7 @@ class Countersigning:
         read_document(Certificate, signed)
         return self._database.write(lambda connection: self._keep(connection, record, person, signed))
 
-    def keys(self) -> dict[str, bytes]:
+    def published_keys(self) -> dict[str, bytes]:
         """The keys to publish in the DID document: those of officers now, and of all who ever signed a certificate."""
         with self._database.read() as connection:
             signers = set(connection.scalars(select(signatures.c.person)))

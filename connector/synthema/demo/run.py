@@ -60,6 +60,7 @@ def run_demo(output: Path, *, keep: bool = False, small: bool = False) -> int:
 def _tell(tale: Tale, folder: Path, output: Path, *, keep: bool, rows: int) -> int:
     data = hospital_data(SHARES)
     settings = prepare(ACTORS, folder)
+    _ask_for_witnesses(settings["registry"].home / "connector.toml")
     with running(ACTORS, settings) as connectors:
         stage = scenes.Stage(
             tale,
@@ -82,6 +83,12 @@ def _tell(tale: Tale, folder: Path, output: Path, *, keep: bool, rows: int) -> i
         if keep:
             _wait(tale, connectors)
     return 0 if study["state"] == "released" else 1
+
+
+def _ask_for_witnesses(settings: Path) -> None:
+    """The registry believes only logs whose heads three of the five connectors have seen."""
+    with settings.open("a", encoding="utf-8") as stream:
+        stream.write("\n[accepts]\nwitnesses = 3\n")
 
 
 def _write_report(tale: Tale, output: Path, connectors: dict[str, Running]) -> None:

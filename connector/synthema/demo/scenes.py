@@ -310,6 +310,13 @@ def certified(stage: Stage, study: Mapping[str, Any]) -> bytes:
     for line in receipt["lines"]:
         tale.say(line)
     tale.claim("every check of the registry holds and the dataset is taken in", receipt["accepted"])
+    told = stage.hub.call("certificate/receipts")
+    taken = [found for found in told if found["event"] == "accepted" and found["peer"] == stage.registry.did]
+    tale.claim("the hub keeps the registry's signed receipt, with the proof of its log entry", len(taken) == 1)
+    artefact = receipt["report"]["artefact"]
+    for target in ("parquet", "fhir"):
+        loaded = stage.registry.call("registry/load", {"artefact": artefact, "target": target, "user": "office:demo"})
+        tale.claim(f"the registry puts the rows where they are used: {target}", bool(loaded["place"]))
     items.append(pictures.checks_of("The registry's checks", receipt["report"]))
     items.extend(certificate_items(result["document"]))
     tale.close_chapter()

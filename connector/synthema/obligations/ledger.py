@@ -1,8 +1,7 @@
 """The obligations ledger: what comes with a permission is a dated task, and stays one until it is shown to be done.
 
-Every step happens in the caller's transaction or in one of its own, together with its entry in the log. The clock
-turns what is past its last moment into a violation (:meth:`ObligationLedger.sweep`); a decision counts the clock by
-itself (:meth:`ObligationLedger.fulfilments`), so that nothing hangs on whether somebody swept.
+Every step happens in one transaction with its entry in the log. :meth:`ObligationLedger.sweep` turns what is past
+its last moment into a violation; a decision counts the clock by itself (:meth:`ObligationLedger.fulfilments`).
 """
 
 from __future__ import annotations

@@ -384,7 +384,7 @@ def _memberships(entry: tuple[str, tuple[str, ...]]) -> tuple[str, tuple[str, ..
 
 def _of_kind(value: object, kinds: Any) -> None:
     if not isinstance(value, kinds):
-        raise InputError("a part of the request is of another type", fix="give mappings of facts and a tuple of records")
+        raise InputError("a part of the request is of another type", fix="give mappings and a tuple of records")
 
 
 def _moment(value: object, what: str) -> datetime:

@@ -468,16 +468,13 @@ class Governor:
             run, artefact = store.released_artefact(connection, artefact_digest)
         return artefact, self._read(run, artefact)
 
-    # files -----------------------------------------------------------------------------
-
     def _work(self) -> Path:
         """Where sandbox sessions make their folders; each deletes its own when it is closed."""
-        folder = self.rooms.settings.home / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder := self.rooms.settings.home / "runs").mkdir(parents=True, exist_ok=True)
         return folder
 
     def _artefacts(self, run: str) -> Path:
-        """A folder for each run: equal bytes of two runs may be withheld for one and released for the other."""
+        # Equal bytes of two runs may be withheld for one and released for the other.
         return self.rooms.settings.home / "artefacts" / run
 
     def _path(self, run: str, file: str) -> Path:
@@ -485,18 +482,18 @@ class Governor:
 
     def keep_file(self, run: str, name: str, media_type: str, content: bytes) -> Artefact:
         """Keep bytes a run (or study) made; nobody can fetch them before a transaction releases them."""
-        artefact = Artefact(digest=digest_bytes(content), name=name, media_type=media_type, bytes=len(content))
-        write_durably(self._path(run, artefact.digest), content)
-        return artefact
+        made = Artefact(digest=digest_bytes(content), name=name, media_type=media_type, bytes=len(content))
+        write_durably(self._path(run, made.digest), content)
+        return made
 
     def _read(self, run: str, artefact: Artefact) -> bytes:
         try:
             content = self._path(run, artefact.digest).read_bytes()
         except OSError as error:
             raise IntegrityError("a stored artefact is missing on disk", fix="restore it from a backup") from error
-        if digest_bytes(content) != artefact.digest:
-            raise IntegrityError("a stored artefact was changed on disk", fix="restore it from a backup")
-        return content
+        if digest_bytes(content) == artefact.digest:
+            return content
+        raise IntegrityError("a stored artefact was changed on disk", fix="restore it from a backup")
 
     def _forget(self, run: str) -> None:
         """Delete the outputs of a run that released none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -29,7 +28,7 @@ class Office:
     def officer(self, role: str = "dpo") -> tuple[str, PersonKey]:
         key = PersonKey.create(self.world.folder / f"{len(self.people.all())}-{role}.pem", PASSPHRASE)
         person = self.people.register([role], key.public_key)
-        self.world.hub.people.update(self.adding.keys())
+        self.world.hub.people.update(self.adding.published_keys())
         return person.id, key
 
     def sign(self, record: Any, person: str, key: PersonKey, at: datetime | None = None) -> Any:
@@ -57,8 +56,7 @@ def test_an_officers_signature_is_added_logged_and_verified(world: World, office
     assert report.ok, report.lines()
     assert method_of(world.hub.did, person) in report.results[3].note
     assert world.package(world.issuer.find(record.id)) == package
-    others = {name: value for name, value in payload.items()}
-    unsigned = write_package(record.document, others)
+    unsigned = write_package(record.document, payload)
     assert world.verify(unsigned, policy=policy, resolver=world.resolver).failed == (4, 11)
 
 
@@ -73,7 +71,7 @@ def test_only_an_officer_signs_and_only_what_was_shown(world: World, office: Off
         office.adding.add(record.id, person, created, signature)
     with pytest.raises(DeniedError, match="not made now"):
         office.sign(record, person, key, world.clock.now() - timedelta(hours=1))
-    assert len(json.dumps(world.issuer.find(record.id).document)) == len(json.dumps(record.document))
+    assert world.issuer.find(record.id).document == record.document
 
 
 def test_a_certificate_is_signed_by_one_officer_while_it_is_valid(world: World, office: Office) -> None:
@@ -90,11 +88,11 @@ def test_a_certificate_is_signed_by_one_officer_while_it_is_valid(world: World, 
 def test_the_key_of_an_officer_who_signed_stays_published(world: World, office: Office) -> None:
     record, (signer, key), (other, _) = world.issue(), office.officer(), office.officer()
     office.sign(record, signer, key)
-    assert {signer, other} <= set(office.adding.keys())
+    assert {signer, other} <= set(office.adding.published_keys())
     office.people.revoke(signer)
     office.people.revoke(other)
-    assert signer in office.adding
-    assert other not in office.adding
+    assert signer in office.adding.published_keys()
+    assert other not in office.adding.published_keys()
 
 
 def test_a_package_is_checked_without_any_network(world: World, package: bytes) -> None:

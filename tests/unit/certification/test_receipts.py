@@ -9,7 +9,8 @@ from synthema.canonical import digest_bytes
 from synthema.certification import Registry
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError
 from synthema.identity.credentials import verify
-from tests.unit.certification.world import CANDIDATE, World
+from synthema.provenance import Activity
+from tests.unit.certification.world import CANDIDATE, START, World
 
 
 class Channel:
@@ -136,13 +137,13 @@ def test_a_receipt_whose_log_says_something_else_is_refused(world: World, regist
     party, record = world.parties["registry"], world.issue()
     registry.ingest(world.package(record), world.use)
     book = world.receipts("registry")
-    first = party.log.entries(limit=1)[0].sequence
+    other = party.log.record(Activity("urn:other", "Maintenance", "something else", START, START)).sequence
 
     def owe(connection: Any) -> None:
         from synthema.certification.receipts import About
 
         about = About(world.hub.did, record.id, CANDIDATE, digest_bytes(b"x"))
-        book.owe(connection, about, "accepted", "", first)
+        book.owe(connection, about, "accepted", "", other)
 
     book.deliver(channel)
     party.database.write(owe)

@@ -21,12 +21,12 @@ from synthema.assembly.withdrawal.planning import make_plan
 from synthema.assembly.withdrawal.propagation import Withdrawals
 from synthema.assembly.withdrawal.tracing import Sources, copy_iri
 from synthema.clock import FixedClock
-from synthema.config import Settings
+from synthema.config import Role, Settings
 from synthema.errors import ConflictError, DeniedError, InputError, IntegrityError, NotFoundError, PeerError
 from synthema.identity import DidResolver, FileSigner, did_document
 from synthema.ids import new_id
 from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog
-from synthema.storage import Database
+from synthema.storage import Database, metadata
 
 HUB, SITE, OTHER = (f"http://127.0.0.1:{port}" for port in (8100, 8101, 8102))
 DIDS = {url: f"did:web:127.0.0.1%3A{url.rsplit(':', 1)[1]}" for url in (HUB, SITE, OTHER)}
@@ -60,21 +60,25 @@ class Ledger:
 class House:
     """A connector with what notices need, and nothing else."""
 
-    def __init__(self, url: str, role: str, folder: Path, signer: FileSigner, resolver: DidResolver, clock: FixedClock):
+    def __init__(
+        self, url: str, role: Role, folder: Path, signer: FileSigner, resolver: DidResolver, clock: FixedClock
+    ) -> None:
         self.did = DIDS[url]
         self.post = Post()
         self.signer = signer
         self.database = Database(f"sqlite:///{folder}/{role}.sqlite")
-        store.metadata.create_all(self.database.engine)
+        metadata.create_all(self.database.engine)
         log = ProvenanceLog(self.database, signer, url, clock)
         settings = Settings(
             home=folder, mode="demo", name=role, role=role, public_url=url, management_url="http://127.0.0.1:1",
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         index = ProvenanceIndex(log)
+        post: Any = self.post
+        ledger: Any = Ledger()
         nothing: Any = SimpleNamespace(agreements=tuple, versions=lambda *_: [])
         rooms = Rooms(
-            settings, self.database, log, clock, signer, resolver, self.post, nothing, nothing, Ledger(), nothing
-        )  # type: ignore[arg-type]  # fmt: skip
+            settings, self.database, log, clock, signer, resolver, post, nothing, nothing, ledger, nothing
+        )  # fmt: skip
         ignoring: Any = SimpleNamespace(on_withdrawal=lambda _: None, also=lambda _: None)
         sources = Sources(settings, self.database, log, index, Lineage(index), nothing, nothing, nothing)
         self.withdrawals = Withdrawals(rooms, sources, ignoring, ignoring)

@@ -1,4 +1,4 @@
-"""Reviews, what a registry holds and tells, withdrawals and what follows from them."""
+"""Reviews, countersignatures, what a registry holds and tells, withdrawals and what follows from them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def upgrade() -> None:
     with op.batch_alter_table("certificate_receipts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_certificate_receipts_certificate"), ["certificate"], unique=False)
 
+    op.create_table(
+        "certificate_signatures",
+        sa.Column("certificate", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("signed_at", synthema.storage.schema.UtcDateTime(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("certificate", name=op.f("pk_certificate_signatures")),
+    )
     op.create_table(
         "registry_loads",
         sa.Column("id", sa.String(), nullable=False),
@@ -281,6 +288,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_registry_loads_certificate"))
 
     op.drop_table("registry_loads")
+    op.drop_table("certificate_signatures")
     with op.batch_alter_table("certificate_receipts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_certificate_receipts_certificate"))
 

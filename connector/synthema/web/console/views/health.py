@@ -19,11 +19,19 @@ GLOSSARY: Final = (
     ("Gate", "A threshold of the impact assessment that a measured figure must keep."),
     ("Grant", "A single-use permission for one run. It opens patient data once and then expires."),
     ("Layer", "Where a rule comes from: Union law, Member State law, site, dataset, agreement. The strictest counts."),
+    (
+        "Obligation",
+        "Something a party owes by a date, from a decision, a permit or the law. Evidence shows it was done.",
+    ),
     ("ODRL", "The W3C language in which machines exchange policies."),
+    ("Opt-out", "A person's word that their data are not used for other purposes than their care (EHDS Art. 71)."),
+    ("Permit", "What lets one party work with named data for one purpose and one period (EHDS Art. 68)."),
     ("Plugin", "A program that reads data in the sandbox. It runs only while its files are those two people approved."),
     ("Purpose", "What the data are asked for. EHDS Art. 53 permits some; Art. 54 forbids others."),
     ("Quarantine", "Where a result waits until its measured figures have passed every gate."),
     ("Rho (ρ)", "The unit in which the privacy budget adds up exactly; ε is computed from it for a given δ."),
+    ("Replay", "Deciding again what was decided: the same input gives the same decision, byte for byte."),
+    ("What if", "A request that nobody makes, decided like a real one, to see the answer and what would turn it."),
     ("Witness", "Another connector that signs what it saw of this log, so that nobody can rewrite it alone."),
 )
 """Word → what it means here."""
