@@ -28,7 +28,7 @@ PATHS = {
     "site": [
         "", "/obligations", "/obligations?all=yes", "/policies", "/policies/check", "/policies/what-if",
         "/policies/replay?since=2026-01-01", "/policies/templates", "/policies/duo?codes=HMB+NPU", "/requests",
-        "/permits", "/consents", "/assessments", "/datasets", "/budgets", "/plugins", "/law?text=opt",
+        "/permits", "/consents", "/assessments", "/reviews", "/datasets", "/budgets", "/plugins", "/law?text=opt",
         "/law/article?article=EHDS+71", "/log", "/log/0", "/log?text=policy", "/health", "/help",
     ],
     "hub": ["", "/studies", "/studies/study-1"],

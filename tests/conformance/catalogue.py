@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyshacl  # type: ignore[import-untyped]
+import pyoxigraph
+import pyshacl
 from rdflib import RDF, Graph, Literal, Namespace, URIRef
 
 from synthema.certification import payload_of
@@ -37,7 +38,8 @@ def _record() -> Graph:
         world = World(Path(folder))
         content = payload_of(world.package())["healthdcat-ap.jsonld"]
         world.close()
-    return Graph().parse(data=content.decode(), format="json-ld")
+    triples = (quad.triple for quad in pyoxigraph.parse(content, format=pyoxigraph.RdfFormat.JSON_LD))
+    return Graph().parse(data=pyoxigraph.serialize(triples, format=pyoxigraph.RdfFormat.N_TRIPLES), format="nt")
 
 
 def _shapes() -> Graph:

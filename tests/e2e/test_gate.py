@@ -197,7 +197,7 @@ def bring_more(house: House, settled: Settled) -> None:
 def test_no_other_code_asks_for_the_door() -> None:
     """Who calls what opens data: the session of a run, and nobody else in the whole product."""
     allowed = {
-        "open_table": {"runs/session.py"},
+        "open_table": {"runs/preparing.py"},
         "guard_with": {"runs/governor.py"},
         "unseal": {"datasets/store.py"},
         "_unseal": {"datasets/store.py"},

@@ -23,14 +23,14 @@ def ask(connection: str, question: str) -> list[tuple[Any, ...]]:
     import psycopg
 
     with psycopg.connect(connection) as database:
-        return database.execute(question).fetchall()  # type: ignore[arg-type]
+        return database.execute(question).fetchall()
 
 
 def change(connection: str, statement: str) -> None:
     import psycopg
 
     with psycopg.connect(connection) as database:
-        database.execute(statement)  # type: ignore[arg-type]
+        database.execute(statement)
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from synthema.policy import CompiledPolicies, compile_policies
-from synthema.policy.aims import DUTY
+from synthema.policy.aims import DUTY, MET, Standpoint
 from synthema.policy.assess import assess
 from synthema.policy.changes import changed_request, suggest
-from synthema.policy.model import AccessRequest, OperandReference, Policy, conditions_of, constraints_of
+from synthema.policy.mending import mending
+from synthema.policy.model import AccessRequest, Fact, OperandReference, Policy, conditions_of, constraints_of
 from synthema.vocabulary import ChangedBy, Datatype, Operand
 from tests.property import policy_strategies as some
 
@@ -38,6 +40,27 @@ def test_no_smaller_set_of_changes_permits(policies: list[Policy], request: Acce
             for values in itertools.product(*(space[key] for key in keys)):
                 fixes = dict(zip(keys, values, strict=True))
                 assert not assess(compiled, changed_request(request, fixes)).permitted, (fixes, suggestion)
+
+
+@settings(max_examples=150 * EFFORT, deadline=None)
+@given(some.policy_sets() | some.decisive_sets(), some.requests(), st.data())
+def test_what_is_judged_again_after_a_change_is_all_of_it(
+    policies: list[Policy], request: AccessRequest, data: st.DataObject
+) -> None:
+    """The aims are met exactly where the whole request, changed in this way, would be permitted."""
+    compiled = compile_policies(policies, V)
+    outcome = assess(compiled, request)
+    assume(not outcome.refusals)
+    space = _space(compiled, request)
+    keys = data.draw(st.lists(st.sampled_from(sorted(space)), max_size=3, unique=True))
+    fixes = {key: data.draw(st.sampled_from(space[key])) for key in keys}
+    changed = changed_request(request, fixes)
+    facts = {**outcome.facts, **{key: Fact(value) for key, value in fixes.items() if not key.startswith(DUTY)}}
+    broken = frozenset((done.action, done.rule) for done in request.fulfilled if done.state == "violated")
+    found = mending(compiled, outcome.speaking, broken)
+    aims = (*found.silent.values(), *found.done.values(), *found.layers.values(), *found.settled)
+    at = Standpoint(compiled, changed, facts, {})
+    assert all(aim.lacks(at) == MET for aim in aims) is assess(compiled, changed).permitted
 
 
 def _space(compiled: CompiledPolicies, request: AccessRequest) -> dict[str, list[Any]]:

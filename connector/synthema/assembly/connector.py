@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -175,7 +175,7 @@ class Connector:
 
     def did_document(self) -> dict[str, object]:
         """Who this connector is: its public keys, served under ``/.well-known/did.json``."""
-        return own_did_document(self.settings, self.signer, self.trust.countersigning)
+        return own_did_document(self.settings, self.signer, self.trust.countersigning.published_keys())
 
     def close(self) -> None:
         """Finish what is being written and stop."""
@@ -200,12 +200,14 @@ class Connector:
         self.withdrawals.start()
 
 
-def own_did_document(settings: Settings, signer: FileSigner, officers: Countersigning) -> dict[str, object]:
+def own_did_document(
+    settings: Settings, signer: FileSigner, officers: Mapping[str, bytes] | None = None
+) -> dict[str, object]:
     """The DID document of a connector as it is now; officers' keys are in it, since certificates may carry theirs."""
     # The protocol's schema wants the address of the catalogue here, not the base of all its addresses.
     endpoint = f"{settings.public_url}/dsp/catalog"
     service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": endpoint}
-    return did_document(settings.did, signer, settings.public_url, [service], people=officers.published_keys())
+    return did_document(settings.did, signer, settings.public_url, [service], people=officers)
 
 
 def _resolver(settings: Settings, signer: FileSigner, clock: Clock, officers: Countersigning) -> DidResolver:
@@ -216,7 +218,7 @@ def _resolver(settings: Settings, signer: FileSigner, clock: Clock, officers: Co
 
     def fetch(url: str) -> bytes:
         if url.startswith(settings.public_url + "/"):
-            return canonical_json(own_did_document(settings, signer, officers))
+            return canonical_json(own_did_document(settings, signer, officers.published_keys()))
         return fetch_did_document(url, allow_http=local)
 
     return DidResolver(fetch, trusted, clock)

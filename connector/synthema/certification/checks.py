@@ -36,7 +36,7 @@ from synthema.certification.model import (
     IntendedUse,
 )
 from synthema.certification.package import Package, expected_info
-from synthema.certification.table import open_table
+from synthema.certification.table import read_released_table
 from synthema.certification.uses import require_allowed
 from synthema.clock import from_text
 from synthema.datasets.codebook import Codebook
@@ -139,7 +139,7 @@ class Case:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             self.package.copy(name, path)
-            return open_table(path, self.content.rows, self.content.columns, self.codebook)
+            return read_released_table(path, self.content.rows, self.content.columns, self.codebook)
 
 
 def check_container(case: Case) -> str:

@@ -23,7 +23,7 @@ from synthema.certification.package import Package
 from synthema.certification.quarantine import PackageFiles
 from synthema.certification.receipts import About, Event, ReceiptBook
 from synthema.certification.store import Holding, HoldingState
-from synthema.certification.table import open_table
+from synthema.certification.table import read_released_table
 from synthema.certification.targets import Rows
 from synthema.certification.uses import use_sentences
 from synthema.certification.verification import CheckResult, VerificationReport, verify_package
@@ -263,7 +263,7 @@ class Registry:
                 dataset=content.id,
                 certificate=certificate.id,
                 title=content.title,
-                table=open_table(path, content.rows, content.columns, codebook),
+                table=read_released_table(path, content.rows, content.columns, codebook),
                 codebook=codebook,
                 uses=use_sentences(content.allowed_uses),
                 issued=certificate.valid_from,

@@ -23,7 +23,7 @@ _FORMULA: Final = r"^\s*[=+\-@\t\r]"
 _UNSEEN: Final = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
-def open_table(path: Path, rows: int, columns: int, codebook: Codebook) -> pl.DataFrame:
+def read_released_table(path: Path, rows: int, columns: int, codebook: Codebook) -> pl.DataFrame:
     """The rows of a CSV or Parquet file, typed as the codebook says; raises :class:`InputError` with all that is wrong.
 
     ``rows`` and ``columns`` are what was certified; a file that announces other numbers is not read.

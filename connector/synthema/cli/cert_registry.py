@@ -125,10 +125,10 @@ def load(
 ) -> None:
     """Put the rows of a dataset in good standing where they are worked with.
 
+    Example: synthema cert load sha256:… --to parquet --user office:haematology --home registry
+
     PostgreSQL needs a connection string in secrets/registry-postgres. Rows are taken away again when the
     certificate is suspended or revoked, and the user is told.
-
-    Example: synthema cert load sha256:… --to parquet --user office:haematology --home registry
     """
     value = {"artefact": artefact, "target": str(to), "user": user}
     answer(call(home, "registry/load", value), output, lambda made: say(f"Loaded into {made['place']}"))

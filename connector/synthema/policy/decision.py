@@ -186,11 +186,11 @@ class Decision:
 
 
 _EXACT = 2**53 - 1
-"""The largest whole number that every reader of JSON reads as it is; larger ones are written as text."""
+"""The largest number that every reader of JSON reads as it is; larger ones, and what is none, are written as text."""
 _LONGEST = timedelta.max - timedelta(seconds=1)
 
 
-def _plain(value: Value | OperandReference | None) -> Any:  # noqa: PLR0911 - one case for each kind of value
+def _plain(value: Value | OperandReference | None) -> Any:
     """A value in JSON: times and durations as text, several terms as a list."""
     match value:
         case OperandReference():
@@ -204,9 +204,7 @@ def _plain(value: Value | OperandReference | None) -> Any:  # noqa: PLR0911 - on
             return duration_text(near + timedelta(seconds=1) if up and near < _LONGEST else near)
         case tuple():
             return list(value)
-        case int() if not isinstance(value, bool) and abs(value) > _EXACT:
-            return str(value)
-        case float() if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
+        case int() | float() if not abs(value) <= _EXACT:
             return repr(value)
         case _:
             return value

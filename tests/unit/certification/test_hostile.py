@@ -100,7 +100,7 @@ def payload(**changes: bytes | None) -> Callable[[bytes], bytes]:
     """The sound package with payload files changed or left out, its manifests following; names with ``__`` for dots."""
 
     def change(package: bytes) -> bytes:
-        files = payload_of(package) | {name.replace("__", "."): value for name, value in changes.items()}  # type: ignore[operator]
+        files = payload_of(package) | {name.replace("__", "."): value for name, value in changes.items()}
         return bagged({name: value for name, value in files.items() if value is not None})
 
     return change
@@ -114,7 +114,7 @@ def tags(change: Callable[[dict[str, bytes]], object], *, seal: bool = True) -> 
             files = {name.removeprefix(TOP): archive.read(name) for name in archive.namelist()}
         change(files)
         if seal and bag.TAG_MANIFEST in files:
-            sums = {n: hashlib.sha512(files[n]).hexdigest() for n in bag.TAG_FILES[:-1] if n in files}
+            sums: dict[str, str] = {n: hashlib.sha512(files[n]).hexdigest() for n in bag.TAG_FILES[:-1] if n in files}
             files[bag.TAG_MANIFEST] = bag.manifest(sums)
         return honest(files)
 
@@ -240,13 +240,13 @@ TABLES = (
 
 @pytest.mark.parametrize("case", TABLES, ids=lambda case: case.what)
 def test_a_hostile_table_is_refused_although_its_issuer_signed_it(tmp_path: Path, case: Hostile) -> None:
-    from synthema.certification.table import open_table
+    from synthema.certification.table import read_released_table
     from synthema.datasets.codebook import dictionary
 
     path = tmp_path / "dataset.csv"
     path.write_bytes(case.make(b""))
     with pytest.raises(InputError) as refused:
-        open_table(path, 2, 2, dictionary("mgus").keep(("age", "sex")))
+        read_released_table(path, 2, 2, dictionary("mgus").keep(("age", "sex")))
     assert case.reason in refused.value.message
     assert "SUM" not in refused.value.message
 
@@ -254,27 +254,27 @@ def test_a_hostile_table_is_refused_although_its_issuer_signed_it(tmp_path: Path
 def test_a_parquet_file_that_announces_other_rows_is_not_read(tmp_path: Path) -> None:
     import polars as pl
 
-    from synthema.certification.table import open_table
+    from synthema.certification.table import read_released_table
     from synthema.datasets.codebook import dictionary
 
     codebook = dictionary("mgus").keep(("age", "sex"))
     pl.DataFrame({"age": [60] * 1000, "sex": ["F"] * 1000}).write_parquet(tmp_path / "dataset.parquet")
     with pytest.raises(InputError, match="announces 1000 rows"):
-        open_table(tmp_path / "dataset.parquet", 2, 2, codebook)
+        read_released_table(tmp_path / "dataset.parquet", 2, 2, codebook)
     pl.DataFrame({"age": [60, 61], "sex": ["=HYPERLINK()", "F"]}).write_parquet(tmp_path / "dataset.parquet")
     with pytest.raises(InputError, match="begins like a formula"):
-        open_table(tmp_path / "dataset.parquet", 2, 2, codebook)
+        read_released_table(tmp_path / "dataset.parquet", 2, 2, codebook)
     (tmp_path / "dataset.parquet").write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(InputError, match="not a Parquet table"):
-        open_table(tmp_path / "dataset.parquet", 2, 2, codebook)
+        read_released_table(tmp_path / "dataset.parquet", 2, 2, codebook)
 
 
 def test_a_table_larger_than_memory_is_not_opened(tmp_path: Path) -> None:
-    from synthema.certification.table import MAX_CELLS, open_table
+    from synthema.certification.table import MAX_CELLS, read_released_table
     from synthema.datasets.codebook import dictionary
 
     with pytest.raises(InputError, match="more than are opened here"):
-        open_table(tmp_path / "dataset.csv", MAX_CELLS, 2, dictionary("mgus").keep(("age", "sex")))
+        read_released_table(tmp_path / "dataset.csv", MAX_CELLS, 2, dictionary("mgus").keep(("age", "sex")))
 
 
 def test_memory_is_bounded_whatever_the_package_announces(tmp_path: Path) -> None:

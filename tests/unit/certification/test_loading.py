@@ -79,9 +79,9 @@ def test_rows_are_loaded_as_parquet_with_their_notice(house: House) -> None:
 def test_the_same_rows_give_the_same_file(house: House, tmp_path: Path) -> None:
     rows = house.registry.rows(CANDIDATE)
     for kind in ("parquet", "fhir"):
-        place = Path(house.targets[kind].load(rows))  # type: ignore[index]
+        place = Path(house.targets[kind].load(rows))
         before = place.read_bytes()
-        assert house.targets[kind].load(rows) == str(place)  # type: ignore[index]
+        assert house.targets[kind].load(rows) == str(place)
         assert place.read_bytes() == before
     assert not list(tmp_path.rglob("*.partial"))
 

@@ -11,7 +11,7 @@ import pytest
 from synthema.canonical import canonical_json
 from synthema.certification import CHECKS
 from synthema.provenance import VerifierKey, verify_bundle
-from synthema.web.console.pages import moment, number, plain, short, term
+from synthema.web.console.pages import capital, day, moment, month, number, plain, short, spaced, term, thing
 from tests.unit.web_console.conftest import Site
 from tests.unit.web_console.outline import Outline
 from tests.unit.web_console.world import HOSTILE, World, mark_of, policy_text
@@ -20,7 +20,7 @@ SITE_PAGES = [
     "", "/obligations", "/obligations?all=yes", "/obligations?party=did:web:nobody.example", "/policies",
     "/policies/check", "/policies/what-if", "/policies/replay", "/policies/replay?since=2026-01-01",
     "/policies/replay?since=yesterday", "/policies/templates", "/policies/duo", "/policies/duo?codes=HMB+NPU",
-    "/policies/duo?codes=XYZ", "/permits", "/consents", "/assessments", "/law", "/law?text=opted+out",
+    "/policies/duo?codes=XYZ", "/permits", "/consents", "/assessments", "/reviews", "/law", "/law?text=opted+out",
     "/law?text=nowhere", "/law/article?article=EHDS+71", "/requests", "/datasets", "/budgets",
     "/plugins", "/log", "/log/0",
     "/log?text=policy", "/log?before=3", "/health", "/help", "/nothing", "/registry", "/studies", "/requests/run-none",
@@ -433,6 +433,20 @@ def test_values_read_well() -> None:
     assert (moment(None), moment("2026-11-22"), short(None), short("sha256:" + "0" * 64)) == (
         "–", "2026-11-22", "–", "sha256:000000000000…",
     )  # fmt: skip
+
+
+def test_days_states_and_things_read_well() -> None:
+    assert (day("2028-05-22T10:00:00.000000Z"), day(None), month("2028-05")) == ("22 May 2028", "–", "May 2028")
+    assert (spaced("ConsentUnknown"), capital("no change"), capital("")) == ("consent unknown", "No change", "")
+    assert [
+        thing(iri)
+        for iri in (
+            "https://a.example/log/42",
+            "https://a.example/id/exclusion-list/3",
+            "https://a.example/id/run/run-1",
+        )
+    ] == ["log entry 42", "exclusion list 3", "run-1"]
+    assert thing("sha256:" + "0" * 64) == "sha256:000000000000…"
 
 
 def test_an_unknown_page_is_not_found_in_both_forms(site: Site) -> None:

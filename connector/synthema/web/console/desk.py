@@ -21,6 +21,7 @@ _GENERAL = (
     ("assessments", "Impact assessments"),
     ("budgets", "Privacy budget"),
     ("datasets", "Datasets"),
+    ("reviews", "Clinical reviews"),
     ("plugins", "Plugins"),
     ("law", "Law"),
     ("log", "Log"),

@@ -124,6 +124,8 @@ def environment() -> Environment:
         "quoted": shlex.quote,
         "short": short,
         "last": last_part,
+        "thing": thing,
+        "capital": capital,
         "indented": indented,
     }
     return found
@@ -183,6 +185,22 @@ def short(digest: str | None) -> str:
 def last_part(iri: str | None) -> str:
     """The last part of an IRI."""
     return "–" if not iri else iri.rstrip("/").rpartition("/")[2].rpartition("#")[2] or iri
+
+
+def thing(iri: str) -> str:
+    """What an identifier names, short: a digest's start, a name that says its kind, or the kind and the name."""
+    if iri.startswith("sha256:"):
+        return short(iri)
+    name = last_part(iri)
+    kind = last_part(iri.rstrip("/").rpartition("/")[0])
+    return (
+        name if "-" in name or "/" not in iri else f"{'log entry' if kind == 'log' else kind.replace('-', ' ')} {name}"
+    )
+
+
+def capital(text: str) -> str:
+    """A sentence with its first letter large."""
+    return text[:1].upper() + text[1:]
 
 
 def indented(value: Any) -> str:

@@ -32,12 +32,21 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
     return {
         "dataset": found["dataset"],
         "status": status,
+        "sentence": _told(status),
         "machine": _MACHINES[status["machine"]],
         "states": _words(found["states"]),
         "opt_outs": _words(found["optOuts"]),
         "left_out": _words(status["leftOut"]),
         "people": status["remaining"] + sum(status["leftOut"].values()),
     }
+
+
+def _told(status: dict[str, Any]) -> str:
+    """The summary of who is left out, with the states in words."""
+    told = str(status["sentence"])
+    for name in status["leftOut"]:
+        told = told.replace(name, state_words(name))
+    return told
 
 
 def _words(counts: dict[str, int]) -> list[tuple[str, int]]:
