@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 OUTPUT ?= synthema-demo
+PORT ?= 8181
 
-.PHONY: help demo test lint bench conformance licences clean
+.PHONY: help demo test lint bench conformance tck-target licences clean
 
 help:  ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11.4 or later is needed; name it with: make PYTHON=/path/to/python"; exit 2; }
@@ -35,6 +36,9 @@ bench: $(STAMP)  ## One line a benchmark: name, ours, peer, ratio, goal, met or 
 
 conformance: $(STAMP)  ## One line an outside suite: name, cases found, passed, expected
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+tck-target: $(STAMP)  ## Our connector for the Eclipse Dataspace Protocol kit (tests/conformance/README.md): PORT=8181
+	@$(BIN)/python -m tests.conformance.dsp.target --port $(PORT) --authorization "$(AUTHORIZATION)" $(ARGS)
 
 licences: $(STAMP)  ## Write legal/licences.md from what is installed
 	$(BIN)/python legal/licences.py

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,17 +20,46 @@ from synthema.errors import InputError
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
 MAX_JSON_DEPTH = 64
+_LARGEST_EXACT = 2**53 - 1
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False)
+
+# A text that is never closed is one match as well, so that the search takes one pass whatever is sent.
+_BRACKETS = re.compile(r"""(?P<text>"(?:[^"\\]++|\\.)*+"?)|(?P<opening>[\[{])|(?P<closing>[\]}])""", re.DOTALL)
 
 
 def canonical_json(value: Any) -> bytes:
     """The RFC 8785 bytes of a JSON value; raises :class:`InputError` where it has none."""
     try:
-        return rfc8785.dumps(value)
+        return _plain_json(value) if _is_plain(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise InputError(
             f"this value has no canonical JSON form: {error}",
             fix="use only strings, booleans, null, finite numbers, lists and objects with string keys",
         ) from error
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the standard library writes a value as RFC 8785 does: no fractions, no keys that it sorts otherwise.
+
+    Nearly all values are; the check and the fast encoder together take a third of the time of a full one.
+    """
+    kind = type(value)
+    if kind is str:
+        return True
+    if kind is dict:
+        return all(type(key) is str and key.isascii() for key in value) and all(map(_is_plain, value.values()))
+    if kind is list:
+        return all(map(_is_plain, value))
+    if kind is int:
+        return bool(-_LARGEST_EXACT <= value <= _LARGEST_EXACT)
+    return value is None or kind is bool
+
+
+def _plain_json(value: Any) -> bytes:
+    try:
+        return _ENCODER.encode(value).encode()
+    except UnicodeEncodeError:  # a lone surrogate: the full encoder says what is wrong
+        return rfc8785.dumps(value)
 
 
 def digest(value: Any) -> str:
@@ -98,23 +128,15 @@ def parse_json_strictly(data: bytes, *, max_bytes: int = MAX_JSON_BYTES, max_dep
 
 
 def _check_depth(text: str, max_depth: int) -> None:
+    if text.count("[") + text.count("{") <= max_depth:
+        return  # most messages, at the speed of a search
     depth = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
+    for found in _BRACKETS.finditer(text):
+        if found.lastgroup == "opening":
             depth += 1
             if depth > max_depth:
                 raise InputError("the JSON is nested too deeply", fix=f"nest at most {max_depth} levels")
-        elif character in "]}":
+        elif found.lastgroup == "closing":
             depth -= 1
 
 

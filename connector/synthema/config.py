@@ -18,6 +18,9 @@ from synthema.errors import InputError
 from synthema.values import Closed
 
 Role = Literal["site", "hub", "registry"]
+ClaimKind = Literal[
+    "MembershipCredential", "DataspaceRoleCredential", "HealthDataAccessBodyCredential", "PermitHolderCredential"
+]
 
 
 class Peer(Closed):
@@ -33,9 +36,6 @@ class Peer(Closed):
         "under the EHDS nothing is exported to a party whose place is not known (Art. 88)",
     )
     not_for_profit: bool | None = Field(default=None, description="whether it is a not-for-profit organisation")
-    public_sector_body: bool = Field(
-        default=False, description="whether it is a public sector body or acts for one (EHDS Art. 53(2))"
-    )
 
 
 class AccessBody(Closed):
@@ -44,6 +44,39 @@ class AccessBody(Closed):
     did: str = Field(description="did:web of the body, e.g. did:web:hdab.example")
     url: str = Field(description="address its DID document and status lists are published at")
     name: str = Field(description="its name for people")
+
+
+class TrustedIssuer(Closed):
+    """An issuer whose credentials about other parties this connector believes (Decentralized Claims Protocol)."""
+
+    did: str = Field(description="did:web of the issuer, e.g. did:web:authority.example")
+    url: str = Field(description="address its DID document, its issuer service and its status lists are published at")
+    name: str = Field(description="its name for people")
+    kinds: tuple[ClaimKind, ...] = Field(
+        default=("MembershipCredential", "DataspaceRoleCredential"),
+        min_length=1,
+        description="the kinds of credential it is believed for; a kind that is not named is refused",
+    )
+
+
+class OutsideDataPlane(Closed):
+    """A data plane of somebody else that carries transfers of released data (Data Plane Signaling 1.0)."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,39}$",
+        description="short name; the secret shared with it lies in secrets/data-plane-NAME",
+    )
+    url: str = Field(description="address below which it takes signals: https, or this machine")
+    formats: list[str] = Field(min_length=1, description="the transfer formats it serves, e.g. AmazonS3-PULL")
+
+    @field_validator("url")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if not (parts.scheme == "https" or local) or not parts.hostname or parts.username or parts.query:
+            raise ValueError("must be an https address, or an http address of this machine")
+        return value.rstrip("/")
 
 
 class Limits(Closed):
@@ -130,6 +163,14 @@ class Settings(BaseSettings):
     access_bodies: tuple[AccessBody, ...] = Field(
         default=(), description="the health data access bodies whose signed permits this site takes in"
     )
+    trusted_issuers: tuple[TrustedIssuer, ...] = Field(
+        default=(),
+        description="the issuers of credentials about other parties; as soon as one of them is believed for "
+        "memberships, every call of another connector needs a membership that is in force",
+    )
+    data_planes: tuple[OutsideDataPlane, ...] = Field(
+        default=(), description="data planes of others that may carry released data, beside the built-in ones"
+    )
     minimum_isolation: int = Field(
         default=2, ge=1, le=4, description="lowest isolation level at which plugins may run (ADR 0004)"
     )
@@ -140,6 +181,11 @@ class Settings(BaseSettings):
     )
     answer_seconds: float = Field(
         default=120.0, gt=0, description="how long a hub waits for a site at one step of a round, in seconds"
+    )
+    approve_contracts: bool = Field(
+        default=False,
+        description="whether a data protection officer approves each contract before this connector, as provider, "
+        "agrees to it (synthema negotiation approve)",
     )
     limits: Limits = Limits()
     index: Index = Index()

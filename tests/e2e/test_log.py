@@ -5,6 +5,7 @@ The hospital's partner answers over real HTTP on loopback.
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -24,14 +25,19 @@ import uvicorn
 from prov.model import ProvActivity, ProvAgent, ProvAssociation, ProvDocument
 
 from synthema.assembly import Connector, initialise
+from synthema.assembly.operations import find_operation
 from synthema.clock import to_text
 from synthema.config import Peer, load_settings
 from synthema.demo import house as demo
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError
+from synthema.identity import FileSigner, read_passphrase_file
 from synthema.provenance import (
+    Checkpoint,
     VerifierKey,
     log_name,
+    make_bundle,
     open_checkpoint,
+    published_keys,
     question_bytes,
     serialise,
     verify_bundle,
@@ -39,6 +45,7 @@ from synthema.provenance import (
     witness_request,
     write_tiles,
 )
+from synthema.provenance.checkpoint import sign_checkpoint
 from synthema.provenance.store import add_entry, log_checkpoints, log_entries, log_nodes, tail_of
 from synthema.resources import bundled
 from synthema.web.public import public_app
@@ -294,3 +301,43 @@ def test_an_insider_with_the_real_key_is_caught_by_the_witness(pair: Pair) -> No
     for finding in found:
         heads = [open_checkpoint(note, key) for note in (finding.cosigned_note, finding.refused_note)]
         assert heads[0].size <= heads[1].size  # both are signed with the hospital's own key: that is the evidence
+
+
+# ── another key ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _half_a_minute_later(connector: Connector) -> None:
+    """A connector asks for a document again only when its copy is older than that."""
+    connector.resolver._kept.clear()
+
+
+def test_a_new_key_is_followed_over_http_and_the_old_one_is_caught(pair: Pair, tmp_path: Path) -> None:
+    log, partner = pair.hospital.log, pair.partner
+    _remember(pair.hospital, 4)
+    pair.message()
+    copied = tmp_path / "copied"
+    shutil.copytree(pair.hospital.settings.home / "keys", copied)
+    insider = FileSigner.open(copied, read_passphrase_file(pair.hospital.settings.home / "secrets" / "passphrase"))
+    proof, old_key = make_bundle(log, 1), log.key
+    rotated = find_operation("log/rotate").call(pair.hospital, {"reason": "The key was two years old."})
+    assert rotated["key"] == str(old_key)
+    (seen,) = partner.witness.witnessed()
+    assert seen.size == log.size() == rotated["entry"] + 1, "the partner cosigned the first head of the new key"
+    _half_a_minute_later(partner)
+    _remember(pair.hospital, 2)
+    pair.message()
+    (seen,) = partner.witness.witnessed()
+    assert (seen.size, partner.witness.findings()) == (log.size(), ())
+    known = published_keys(partner.resolver.resolve(pair.hospital.settings.did))
+    assert known == log.keys
+    assert verify_bundle(proof, known).sequence == 1
+    # Somebody copied the keys before. They sign one more head of the very log, and are found out.
+    _remember(pair.hospital)
+    size = log.size()
+    note = sign_checkpoint(Checkpoint(log.name, size, log.root()), old_key, lambda data: insider.sign("log", data))
+    answer = pair.witness(witness_request(size - 1, log.consistency_proof(size - 1), note))
+    assert answer.status_code == 403
+    (finding,) = partner.witness.findings()
+    assert finding.refused_note == note
+    assert "whose time is over" in finding.reason
+    assert pair.message() == 404, "the connector itself, with its new key, is still understood"

@@ -24,9 +24,12 @@ from synthema.provenance import (
     Activity,
     Agent,
     Entity,
+    Handover,
     Iri,
+    LogKeys,
     ProvenanceLog,
     VerifierKey,
+    hand_over,
     make_bundle,
     verify_bundle,
     verify_tiles,
@@ -147,9 +150,12 @@ def test_half_a_character_is_refused() -> None:
         Activity("http://a/", "Run", "\ud800", at, at).nquads(GRAPH)
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvenanceLog]:
-    """A log of eleven entries; what a test changes in it, it puts back."""
+HANDOVERS = (4, 8)
+
+
+@pytest.fixture(scope="module", params=[(), HANDOVERS], ids=["one key", "three keys"])
+def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvenanceLog]:
+    """A log of eleven entries, some of them handovers to another key; what a test changes in it, it puts back."""
     folder: Path = tmp_path_factory.mktemp("log")
     database = Database(f"sqlite:///{folder}/state.sqlite")
     metadata.create_all(database.engine)
@@ -157,6 +163,11 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvenanceLog]:
     clock = FixedClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
     log = ProvenanceLog(database, signer, "http://127.0.0.1:8101", clock)
     for number in range(11):
+        if number in request.param:
+            signer.prepare_successor("log", b"correct horse battery")
+            hand_over(log, "The key was old.", (), clock.now())
+            signer.adopt_successor("log")
+            continue
         thing = Entity(log.iri("thing", str(number)), label="Grüße")
         log.record(Activity(log.iri("run", str(number)), "Run", "Step", clock.now(), clock.now(), generated=(thing,)))
     log.checkpoint()
@@ -239,12 +250,14 @@ def test_every_changed_byte_of_the_tree_is_found_and_an_entry_below_it_named(
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_every_changed_byte_of_a_kept_checkpoint_is_found_and_named(log: ProvenanceLog, data: st.DataObject) -> None:
-    before = log.signed_checkpoint(11)
+    both = [handover.size for handover in log.keys.handovers]
+    size = data.draw(st.sampled_from([*both, 11]))
+    before = log.signed_checkpoint(size)
     after = _flipped(data, before.encode()).decode("latin-1")
-    with _changed(log, log_checkpoints, {"size": 11}, "note", after):
+    with _changed(log, log_checkpoints, {"size": size}, "note", after):
         with pytest.raises(IntegrityError) as caught:
             log.verify()
-        assert caught.value.where == "checkpoint 11"
+        assert caught.value.where == (f"log entry {size - 1}" if size in both else f"checkpoint {size}")
 
 
 @settings(max_examples=100, deadline=None)
@@ -256,6 +269,22 @@ def test_a_bundle_with_a_changed_byte_does_not_hold(log: ProvenanceLog, data: st
     changed = _flipped(data, (bundle + witness[1]).encode()).decode(errors="replace")
     with pytest.raises(IntegrityError):
         verify_bundle(changed, log.key, witnesses=[witness[0]], quorum=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_handover_with_a_changed_byte_leads_to_no_other_key(log: ProvenanceLog, data: st.DataObject) -> None:
+    """Not to the same one either: what is not as both keys signed it says nothing."""
+    known = log.keys
+    if not known.handovers:
+        return
+    handover = data.draw(st.sampled_from(known.handovers))
+    changed = _flipped(data, handover.bundle.encode()).decode(errors="replace")
+    with pytest.raises((IntegrityError, InputError)):
+        Handover.read(changed)
+    bundles = [changed if each is handover else each.bundle for each in known.handovers]
+    with pytest.raises(IntegrityError):
+        LogKeys.read(known.current, bundles)
 
 
 def _witnessed(log: ProvenanceLog) -> tuple[VerifierKey, str]:

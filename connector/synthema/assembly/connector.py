@@ -7,10 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from synthema.assembly.claims import CREDENTIAL_SERVICE, Claims
 from synthema.assembly.conductor import Conductor
+from synthema.assembly.doubting import Doubting
 from synthema.assembly.duties import StandingDuties
+from synthema.assembly.flows import Flows
 from synthema.assembly.housekeeping import Housekeeping
 from synthema.assembly.hub_acts import HubActs
+from synthema.assembly.joining.client import AuthorityClient
+from synthema.assembly.joining.membership import Membership, Surroundings
+from synthema.assembly.log_rotation import finish_rotation
 from synthema.assembly.participation import Participation
 from synthema.assembly.permitting import follow_issuers
 from synthema.assembly.plugin_states import plugin_states
@@ -28,10 +34,12 @@ from synthema.clock import Clock, SystemClock
 from synthema.config import Settings
 from synthema.consent import ConsentStore
 from synthema.datasets import DatasetStore
-from synthema.dataspace import Dataspace, PeerClient, Ports, fetch_did_document
+from synthema.dataspace import Dataspace, PeerClient, fetch_did_document
 from synthema.dpia import DpiaStore
 from synthema.federation import Coordinator
 from synthema.identity import DidResolver, FileSigner, People, did_document, read_passphrase_file
+from synthema.identity.parties import Live, Parties
+from synthema.identity.rotation import KeyBook
 from synthema.obligations import ObligationLedger
 from synthema.permits import Attestations, PermitStore
 from synthema.policy import PolicyStore, member_state_law, standing_facts
@@ -40,10 +48,13 @@ from synthema.provenance import (
     EndpointTriples,
     Heads,
     Lineage,
+    LogKeys,
     ProvenanceIndex,
     ProvenanceLog,
     Triples,
     Witness,
+    former_methods,
+    log_keys,
     log_name,
     witness_name,
 )
@@ -85,6 +96,7 @@ class Connector:
     peers: PeerClient
     shelf: Shelf
     dataspace: Dataspace
+    flows: Flows
     coordinator: Coordinator
     participation: Participation
     conductor: Conductor
@@ -94,6 +106,10 @@ class Connector:
     housekeeping: Housekeeping
     reviewing: Reviewing
     withdrawals: Withdrawals
+    claims: Claims
+    keys: KeyBook
+    parties: Parties
+    membership: Membership
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -101,7 +117,10 @@ class Connector:
         clock = clock or SystemClock()
         database = open_database(settings.database)
         signer = FileSigner.open(settings.home / KEYS, read_passphrase_file(settings.home / PASSPHRASE))
+        keys = KeyBook(database, signer, settings.home / KEYS, clock)
         log = ProvenanceLog(database, signer, settings.public_url, clock)
+        parties = Parties(settings.peers, _read_origins(settings))
+        finish_rotation(signer, log)
         people = People(database, PeopleLog(log), clock)
         vocabulary = load_vocabulary()
         pack = member_state_law(settings.member_state_pack, settings.home, vocabulary)
@@ -121,34 +140,43 @@ class Connector:
             settings, database, log, clock, signer, policies, consents, dpias, permits, budget, obligations,
             datasets, plugins, sandbox,
         )  # fmt: skip
-        facts = FactFinder(
-            settings, log, vocabulary, datasets, consents, dpias, permits, attestations, budget, obligations, sandbox
-        )
-        governor = Governor(rooms, facts)
         countersigning = Countersigning(database, log, people, settings.did, clock)
-        resolver = _resolver(settings, signer, clock, countersigning)
-        witness = Witness(database, signer, settings.public_url, clock, _log_keys(settings, resolver))
-        names = {peer.did: witness_name(peer.url) for peer in settings.peers}
+        resolver = _resolver(settings, parties, signer, clock, countersigning, log)
+        witness = Witness(database, signer, settings.public_url, clock, _log_keys(parties, resolver))
+        names = Live(lambda: {peer.did: witness_name(peer.url) for peer in parties.values()})
         heads = Heads(log, witness, names, lambda did: resolver.verification_key(f"{did}#witness"))
-        peers = PeerClient(settings, signer, clock, heads)
-        trust = Trust(settings, database, log, signer, resolver, peers, clock, countersigning=countersigning)
+        peers = PeerClient(settings, signer, clock, heads, parties=parties, origins=parties.origins)
+        trust = Trust(settings, database, log, signer, resolver, peers, clock, countersigning=countersigning, parties=parties)
+        claims = Claims.make(
+            settings, database, log, signer, resolver, peers, clock, origins=parties.origins, own_list=trust.status_list
+        )
+        facts = FactFinder(
+            settings, log, vocabulary, datasets, consents, dpias, permits, attestations, budget, obligations, sandbox,
+            roles=claims.role_of, parties=parties,
+        )  # fmt: skip
+        governor = Governor(rooms, facts)
         acts = HubActs(rooms, facts, governor, trust)
-        shelf = Shelf(rooms, acts)
-        dataspace = Dataspace(settings, database, log, peers, clock, Ports(shelf, shelf, shelf))
+        participation = Participation(governor, peers, resolver, trust)
+        shelf = Shelf(rooms, governor, acts)
+        flows = Flows.make(governor, participation, shelf, peers)
+        dataspace = flows.dataspace
         coordinator = Coordinator(
             database, log, signer, resolver, clock, settings.did, answer_seconds=settings.answer_seconds,
             folder=settings.home / "received",
         )  # fmt: skip
-        participation = Participation(governor, peers, resolver, trust)
         conductor = Conductor(rooms, governor, dataspace, peers, coordinator, trust, shelf, acts)
         index = ProvenanceIndex(log, _triples(settings))
         standing = StandingDuties(settings.did, database, obligations, datasets, dpias)
-        housekeeping = Housekeeping(settings, log, permits, governor, trust, peers, resolver, standing)
+        housekeeping = Housekeeping(parties, log, permits, governor, trust, peers, resolver, standing)
+        authorities = AuthorityClient(settings, signer, clock)
+        around = Surroundings(settings, database, log, resolver, parties, peers, permits, authorities, claims.wallet, clock)
+        membership = Membership(around)
+        claims.anchors.also(membership.trusts)
         reviewing = Reviewing.make(governor, people, participation.measure_reviewed)
         connector = cls(
             settings, clock, database, signer, resolver, log, index, Lineage(index), vocabulary, people, policies,
             consents, dpias, permits, attestations, budget, obligations, datasets, plugins, sandbox, governor, peers,
-            shelf, dataspace, coordinator, participation, conductor, trust, witness, heads, housekeeping,
+            shelf, dataspace, flows, coordinator, participation, conductor, trust, witness, heads, housekeeping,
             reviewing,
             Withdrawals(
                 WithdrawalRooms(
@@ -158,13 +186,17 @@ class Connector:
                 consents,
                 housekeeping,
             ),
+            claims, keys=keys, parties=parties, membership=membership,
         )  # fmt: skip
         housekeeping.also(lambda: follow_issuers(connector))
         housekeeping.also(consents.expire_due)
+        housekeeping.also(Doubting(dpias, governor, trust.doubts, peers, clock).watch)
+        housekeeping.also(claims.counterparties.refresh)
         housekeeping.also(reviewing.reviews.clear)
+        housekeeping.also(membership.follow_quietly)
         trust.evidence.seal_with(housekeeping.witness_quietly)
         connector._settle_after_restart()
-        dataspace.start()
+        flows.begin()
         housekeeping.start()
         return connector
 
@@ -175,7 +207,8 @@ class Connector:
 
     def did_document(self) -> dict[str, object]:
         """Who this connector is: its public keys, served under ``/.well-known/did.json``."""
-        return own_did_document(self.settings, self.signer, self.trust.countersigning.published_keys())
+        officers = self.trust.countersigning.published_keys()
+        return own_did_document(self.settings, self.signer, officers, self.log.keys)
 
     def close(self) -> None:
         """Finish what is being written and stop."""
@@ -183,7 +216,8 @@ class Connector:
         self.withdrawals.close()
         self.conductor.close()
         self.participation.close()
-        self.dataspace.stop()
+        self.flows.close()
+        self.membership.rooms.authorities.close()
         self.peers.close()
         self.index.close()
         self.database.close()
@@ -201,27 +235,53 @@ class Connector:
 
 
 def own_did_document(
-    settings: Settings, signer: FileSigner, officers: Mapping[str, bytes] | None = None
+    settings: Settings,
+    signer: FileSigner,
+    officers: Mapping[str, bytes] | None = None,
+    log: LogKeys | None = None,
 ) -> dict[str, object]:
-    """The DID document of a connector as it is now; officers' keys are in it, since certificates may carry theirs."""
+    """The DID document of a connector as it is now.
+
+    Officers' keys are in it, since certificates may carry theirs, and the log's former keys with the
+    proof of what followed them, so that what they signed in their time can be checked.
+    """
     # The protocol's schema wants the address of the catalogue here, not the base of all its addresses.
     endpoint = f"{settings.public_url}/dsp/catalog"
-    service = {"id": f"{settings.did}#dsp", "type": "CatalogService", "serviceEndpoint": endpoint}
-    return did_document(settings.did, signer, settings.public_url, [service], people=officers)
+    former = former_methods(settings.did, log) if log is not None else ()
+    services = [
+        {"id": "dsp", "type": "CatalogService", "serviceEndpoint": endpoint},
+        {
+            "id": "credentials",
+            "type": "CredentialService",
+            "serviceEndpoint": settings.public_url + CREDENTIAL_SERVICE,
+        },
+    ]
+    return did_document(settings.did, signer, settings.public_url, services, people=officers, former=former)
 
 
-def _resolver(settings: Settings, signer: FileSigner, clock: Clock, officers: Countersigning) -> DidResolver:
+def _resolver(
+    settings: Settings,
+    parties: Parties,
+    signer: FileSigner,
+    clock: Clock,
+    officers: Countersigning,
+    log: ProvenanceLog,
+) -> DidResolver:
     """Finds the keys of registered peers, and our own without asking the network."""
-    trusted = {body.did: body.url for body in settings.access_bodies} | {peer.did: peer.url for peer in settings.peers}
-    trusted[settings.did] = settings.public_url
     local = settings.mode == "demo"
 
     def fetch(url: str) -> bytes:
         if url.startswith(settings.public_url + "/"):
-            return canonical_json(own_did_document(settings, signer, officers.published_keys()))
+            return canonical_json(own_did_document(settings, signer, officers.published_keys(), log.keys))
         return fetch_did_document(url, allow_http=local)
 
-    return DidResolver(fetch, trusted, clock)
+    return DidResolver(fetch, parties.origins, clock)
+
+
+def _read_origins(settings: Settings) -> dict[str, str]:
+    """Where the documents lie of those whose signatures are read and who are no partners."""
+    found = {body.did: body.url for body in settings.access_bodies}
+    return found | {each.did: each.url for each in settings.trusted_issuers} | {settings.did: settings.public_url}
 
 
 def _triples(settings: Settings) -> Triples:
@@ -232,11 +292,11 @@ def _triples(settings: Settings) -> Triples:
     return EmbeddedTriples(settings.home / "index" if chosen.store == "disk" else None)
 
 
-def _log_keys(settings: Settings, resolver: DidResolver) -> Callable[[str], bytes | None]:
-    """Finds the key of a registered peer's log by the log's origin line; None for any other log."""
-    dids = {log_name(peer.url): peer.did for peer in settings.peers}
+def _log_keys(parties: Parties, resolver: DidResolver) -> Callable[[str, str], LogKeys | None]:
+    """Finds the keys of a registered peer's log by the log's origin line; None for any other log."""
 
-    def key_of(origin: str) -> bytes | None:
-        return resolver.verification_key(f"{dids[origin]}#log") if origin in dids else None
+    def keys_of(origin: str, note: str) -> LogKeys | None:
+        dids = {log_name(peer.url): peer.did for peer in parties.values()}
+        return log_keys(dids[origin], resolver, [note]) if origin in dids else None
 
-    return key_of
+    return keys_of

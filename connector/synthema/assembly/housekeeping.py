@@ -9,10 +9,10 @@ from datetime import datetime
 
 from synthema.assembly.duties import StandingDuties
 from synthema.assembly.trust import Trust
-from synthema.config import Settings
 from synthema.dataspace import PeerClient
 from synthema.errors import SynthemaError
 from synthema.identity import DidResolver
+from synthema.identity.parties import Parties
 from synthema.permits import PermitStore
 from synthema.provenance import COSIGNATURE, Answer, ProvenanceLog, VerifierKey, witness_name
 from synthema.provenance.witnessing import obtain_cosignature
@@ -27,7 +27,7 @@ class Housekeeping:
 
     def __init__(
         self,
-        settings: Settings,
+        parties: Parties,
         log: ProvenanceLog,
         permits: PermitStore,
         governor: Governor,
@@ -36,7 +36,7 @@ class Housekeeping:
         resolver: DidResolver,
         duties: StandingDuties,
     ) -> None:
-        self._settings = settings
+        self._parties = parties
         self._log = log
         self._permits = permits
         self._governor = governor
@@ -67,7 +67,7 @@ class Housekeeping:
 
         Raises :class:`IntegrityError` when a peer has seen another history than ours.
         """
-        return {peer.did: self._witnessed_by(peer.did, peer.url) for peer in self._settings.peers}
+        return {peer.did: self._witnessed_by(peer.did, peer.url) for peer in tuple(self._parties.values())}
 
     def _witnessed_by(self, did: str, url: str) -> datetime:
         key = VerifierKey(witness_name(url), self._resolver.verification_key(f"{did}#witness"), COSIGNATURE)
@@ -95,7 +95,7 @@ class Housekeeping:
 
     def witness_quietly(self) -> None:
         """Have every peer that answers cosign the present head of the log."""
-        for peer in self._settings.peers:
+        for peer in tuple(self._parties.values()):
             try:
                 self._witnessed_by(peer.did, peer.url)
             except SynthemaError as error:

@@ -2,8 +2,8 @@
 
 A data protection officer publishes an offer: a dataset (or a released
 synthetic one), the agreement policy it comes with, and the privacy budget an
-agreement opens. Who accepts it word for word gets the agreement; any other
-words are refused with the reason, because a person has to look at them.
+agreement opens. Who accepts it word for word gets the agreement; other words
+are answered by :mod:`synthema.assembly.bargaining`, with the reasons.
 """
 
 from __future__ import annotations
@@ -12,56 +12,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Column, Connection, Float, String, Table, Text, insert, select
+from sqlalchemy import Connection
 
+from synthema.assembly import bargaining
 from synthema.assembly.hub_acts import HubActs
+from synthema.assembly.known_records import KnownRecords
+from synthema.assembly.offers import OfferBook, Viewer
 from synthema.budget import EVERYONE
 from synthema.canonical import digest_bytes
 from synthema.datasets import DatasetVersion, catalogue_record
-from synthema.datasets.catalogue import CONTEXT
+from synthema.datasets.healthdcat import CONTEXT
 from synthema.dataspace import (
     COMPUTE,
     PULL,
-    Accept,
     Agreement,
     Artefact,
     Caller,
     CatalogueEntry,
     Offered,
     OfferQuestion,
-    Refuse,
     Verdict,
 )
-from synthema.dataspace.policy_wire import from_wire, to_wire
+from synthema.dataspace.policy_wire import from_wire
 from synthema.errors import DeniedError, NotFoundError, SynthemaError
 from synthema.ids import new_id
 from synthema.permits import Agreement as KeptAgreement
-from synthema.policy import Policy, from_odrl, parse_policy, to_odrl
+from synthema.policy import Policy, from_odrl, parse_policy
 from synthema.policy.wellformed import check_policy
 from synthema.provenance import Activity, Agent, Entity
+from synthema.runs.governor import Governor
 from synthema.runs.rooms import Rooms
-from synthema.storage import UtcDateTime, metadata
-
-offers = Table(
-    "offers",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("dataset", String, nullable=False, index=True),
-    Column("kind", String, nullable=False),  # patients | synthetic
-    Column("title", String, nullable=False),
-    Column("policy", Text, nullable=False),
-    Column("epsilon", Float),
-    Column("delta", Float),
-    Column("published_at", UtcDateTime, nullable=False),
-)
 
 
 class Shelf:
     """Catalogue, contracts and artefacts of one connector."""
 
-    def __init__(self, rooms: Rooms, acts: HubActs) -> None:
+    def __init__(self, rooms: Rooms, governor: Governor, acts: HubActs) -> None:
         self._rooms = rooms
+        self._governor = governor
         self._acts = acts
+        self._formats = (PULL, *(name for plane in rooms.settings.data_planes for name in plane.formats))
+        self._offers = OfferBook(rooms.database, self._parsed, self.iri_of)
+        self._offers.complete()
+        self._records = KnownRecords(rooms.datasets, self._record)
 
     # publishing ------------------------------------------------------------------------
 
@@ -72,8 +65,6 @@ class Shelf:
         recipients together may. Raises :class:`PolicyLoadError` where the policy cannot be understood.
         """
         version = self._rooms.datasets.version(dataset)
-        loaded = self._parsed(policy)
-        self._wire(loaded, self._rooms.log.iri("dataset", version.name))
         offer = self._row(version.name, "patients", version.title, policy) | {"epsilon": epsilon, "delta": delta}
 
         def keep(connection: Connection) -> None:
@@ -91,7 +82,7 @@ class Shelf:
         self._keep_offer(connection, self._row(artefact, "synthetic", title, policy))
 
     def _keep_offer(self, connection: Connection, offer: dict[str, Any]) -> None:
-        connection.execute(insert(offers).values(**offer))
+        self._offers.keep(connection, offer)
         log, now = self._rooms.log, offer["published_at"]
         dataset = Entity(log.iri("dataset", offer["dataset"]), ("Dataset",), offer["title"])
         entity = Entity(log.iri("offer", offer["id"]), ("Offer",), digest=digest_bytes(offer["policy"].encode()))
@@ -121,39 +112,73 @@ class Shelf:
 
     def offered(self) -> list[Mapping[str, Any]]:
         """All offers, newest first."""
-        with self._rooms.database.read() as connection:
-            rows = connection.execute(select(offers).order_by(offers.c.published_at.desc())).mappings()
-            return [dict(row) for row in rows]
+        return self._offers.all()
 
     # catalogue -------------------------------------------------------------------------
 
     def visible(
         self, caller: Caller, *, dataset: str | None = None, after: str | None = None, limit: int = 100
     ) -> Sequence[CatalogueEntry]:
-        """Offered datasets: patients' data to hubs, synthetic data to registries and hubs (one rule for all reads)."""
-        seen = {self._iri(row): row for row in self.offered() if _may_see(caller, row)}
-        names = sorted(iri for iri in seen if (dataset is None or iri == dataset) and (after is None or iri > after))
-        return [self._entry(iri, seen[iri]) for iri in names[:limit]]
+        """Offered datasets that the caller may see, with the offers made to it (one condition for all reads)."""
+        found = self.shown(caller, dataset=dataset, after=after, limit=limit)
+        records = self._records.of([row["dataset"] for _, row in found if row["kind"] == "patients"])
+        return [self._entry(iri, row, records.get(row["dataset"])) for iri, row in found]
 
-    def offers_for(self, dataset: str) -> Sequence[Offered]:
-        """The offers of one dataset, in wire form."""
+    def shown(
+        self,
+        caller: Caller | None,
+        *,
+        dataset: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        records: bool = False,
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """What :meth:`visible` shows; without a caller, what is public.
+
+        By IRI of the dataset, in order: its newest offer as it is kept, and under ``offers`` those the caller may see.
+        Who reads ``records`` also gets datasets whose record is public although no offer is made to it.
+        """
+        found = self._offers.shown_to(
+            self._viewer(caller),
+            dataset=None if dataset is None else self._own_name(dataset),
+            after=None if after is None else self._own_name(after),
+            limit=limit,
+            records=records,
+        )
         return [
-            Offered(self._rooms.log.iri("offer", row["id"]), self._wire(self._policy(row), dataset))
-            for row in self.offered()
-            if self._iri(row) == dataset
+            (self.iri_of(name), dict(rows[0]) | {"offers": tuple(self._offered(row) for row in rows if row["shown"])})
+            for name, rows in found.items()
         ]
 
-    def _entry(self, iri: str, row: Mapping[str, Any]) -> CatalogueEntry:
-        if row["kind"] == "synthetic":
-            record = {CONTEXT["dct"] + "title": row["title"], CONTEXT["dct"] + "type": "synthetic data"}
-            return CatalogueEntry(iri, record, (PULL,))
-        version = self._rooms.datasets.version(row["dataset"])
-        return CatalogueEntry(iri, self._record(iri, version), (COMPUTE,))
+    def offers_for(self, dataset: str) -> Sequence[Offered]:
+        """All offers of one dataset (its IRI), in wire form, for those who work here."""
+        return [self._offered(row) for row in self._offers.of_dataset(self._own_name(dataset))]
 
-    def _record(self, iri: str, version: DatasetVersion) -> dict[str, Any]:
+    def _viewer(self, caller: Caller | None) -> Viewer:
+        if caller is None:
+            return Viewer()
+        collections = self._rooms.policies.collections.of(caller.did).get(caller.did, ())
+        return Viewer(caller.role, (caller.did, *collections))
+
+    def _offered(self, row: Mapping[str, Any]) -> Offered:
+        return Offered(self._rooms.log.iri("offer", row["id"]), row["wire"])
+
+    def _entry(self, iri: str, row: Mapping[str, Any], record: dict[str, Any] | None) -> CatalogueEntry:
+        if record is None:
+            record = {CONTEXT["dct"] + "title": row["title"], CONTEXT["dct"] + "type": "synthetic data"}
+            return CatalogueEntry(iri, record, self._formats, row["offers"])
+        return CatalogueEntry(iri, record, (COMPUTE, PULL), row["offers"])
+
+    def _record(self, version: DatasetVersion) -> dict[str, Any]:
         settings = self._rooms.settings
         record = catalogue_record(
-            version, iri, publisher=settings.did, publisher_name=settings.name, access_url=f"{settings.public_url}/dsp"
+            version,
+            self.iri_of(version.name),
+            publisher=settings.did,
+            publisher_name=settings.name,
+            access_url=f"{settings.public_url}/dsp",
+            regime=settings.regime,
+            complete=False,
         )
         wire: dict[str, Any] = expand_terms({k: v for k, v in record.items() if k != "@context"})
         return wire | {CONTEXT["syn"] + "codebookDigest": version.codebook_digest}
@@ -161,18 +186,14 @@ class Shelf:
     # contracts -------------------------------------------------------------------------
 
     def decide_offer(self, question: OfferQuestion) -> Verdict:
-        """Agree to what is published, word for word; refuse other words with the reason."""
-        if question.same:
-            return Accept()
-        if question.role == "provider":
-            return Refuse(("these are not the words of the offer in the catalogue; a person must agree to others",))
-        return Refuse(("the provider changed the words of its offer",))
+        """Agree to what is published, word for word; the policy engine answers other words."""
+        return bargaining.answer(question, self._rooms.policies.vocabulary)
 
     def on_agreement(self, connection: Connection, agreement: Agreement) -> None:
         """Keep a final agreement and put its policy in force; the provider also opens its privacy budget."""
         ours = agreement.role != "consumer"
         name = self._dataset_name(agreement.dataset) if ours else agreement.dataset
-        row = next(row for row in self.offered() if self._iri(row) == agreement.dataset) if ours else None
+        row = self._offers.newest(connection, name) if ours else None
         offered = self._agreed(agreement) if row is None else self._policy(row)
         self._rooms.permits.keep_agreement(
             connection,
@@ -206,9 +227,41 @@ class Shelf:
 
     def open_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
         """The released package an agreement is about, if the policies permit it; all else is as what never was."""
-        if agreement.dataset != self._rooms.log.iri("dataset", artefact_id):
+        if agreement.dataset == self._rooms.log.iri("dataset", artefact_id):
+            self._require_in_force(agreement)
+            return self._acts.hand_on(agreement, artefact_id)
+        return self._result(agreement, artefact_id, first=True)
+
+    def reopen_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
+        """The same for a further piece: whatever ended since the first one ends the download."""
+        self._require_in_force(agreement)
+        if agreement.dataset == self._rooms.log.iri("dataset", artefact_id):
+            return self._acts.hand_on_further(agreement, artefact_id)
+        return self._result(agreement, artefact_id, first=False)
+
+    def why_ended(self, agreement: Agreement) -> str | None:
+        """Why nothing may flow under an agreement any more; None while it is in force."""
+        return self._rooms.permits.ended(agreement.id, self._rooms.clock.now())
+
+    def _require_in_force(self, agreement: Agreement) -> None:
+        ended = self.why_ended(agreement)
+        if ended is not None:
+            raise DeniedError(ended, fix="conclude a new agreement")
+
+    def _result(self, agreement: Agreement, artefact_id: str, *, first: bool) -> Artefact:
+        """What a computation ordered under the agreement released, for the party that ordered it.
+
+        That it may leave was decided with its release; that the study is still permitted is decided each time.
+        """
+        run, artefact, path = self._governor.released_file(f"sha256:{artefact_id}")
+        request = self._governor.run(run).request
+        if (request.agreement, request.requester) != (agreement.id, agreement.consumer) or request.study is not None:
             raise NotFoundError("no such artefact", fix="ask for the artefact that the agreement is about")
-        return self._acts.hand_on(agreement, artefact_id)
+        self._require_in_force(agreement)
+        self._governor.require_still_permitted(run)
+        if first:
+            self._governor.released(artefact.digest)  # whose bytes are checked against their digest
+        return Artefact(artefact_id, path, artefact.digest, artefact.media_type)
 
     # helpers ---------------------------------------------------------------------------
 
@@ -219,19 +272,17 @@ class Shelf:
         base = self._rooms.settings.public_url
         return parse_policy(text, self._rooms.policies.vocabulary, file="offer", base=base)
 
-    def _wire(self, policy: Policy, dataset: str) -> Mapping[str, Any]:
-        """The policy as counterparties see it: whoever may see the offer is the party it is made to."""
-        return to_wire(to_odrl(replace(policy, assignees=())), dataset)
-
-    def _iri(self, row: Mapping[str, Any]) -> str:
-        return self._rooms.log.iri("dataset", row["dataset"])
+    def iri_of(self, dataset: str) -> str:
+        """What a dataset, or a released package, is called in the data space."""
+        return self._rooms.log.iri("dataset", dataset)
 
     def _dataset_name(self, iri: str) -> str:
         return iri.rsplit("/", 1)[-1]
 
-
-def _may_see(caller: Caller, row: Mapping[str, Any]) -> bool:
-    return caller.role == "hub" or (row["kind"] == "synthetic" and caller.role == "registry")
+    def _own_name(self, iri: str) -> str:
+        """The name of a dataset of ours from its IRI; for any other IRI, the name of none."""
+        base = self.iri_of("")
+        return iri.removeprefix(base) if iri.startswith(base) else ""
 
 
 def expand_terms(value: Any) -> Any:

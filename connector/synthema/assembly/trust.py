@@ -16,6 +16,7 @@ from synthema.certification import (
     VerificationPolicy,
 )
 from synthema.certification.countersign import Countersigning
+from synthema.certification.doubts import DoubtBook
 from synthema.certification.loading import Loading
 from synthema.certification.targets import FhirFolder, Kind, ParquetFolder, PostgresSchema, Target
 from synthema.clock import Clock
@@ -23,10 +24,12 @@ from synthema.config import Settings
 from synthema.dataspace import PeerClient, fetch_did_document
 from synthema.errors import DeniedError, InputError, NotFoundError, StorageError, SynthemaError
 from synthema.identity import DidResolver, Signer
+from synthema.identity.parties import Parties
 from synthema.provenance import COSIGNATURE, ProvenanceLog, VerifierKey, witness_name
 from synthema.storage import Database
 
 RECEIPTS_PATH: Final = "/certification/receipts"
+DOUBTS_PATH: Final = "/certification/doubts"
 POSTGRES_FILE: Final = "secrets/registry-postgres"
 
 
@@ -44,7 +47,9 @@ class Trust:
         clock: Clock,
         *,
         countersigning: Countersigning,
+        parties: Parties,
     ) -> None:
+        self._parties = parties
         self.countersigning = countersigning
         self._settings = settings
         self.resolver = resolver
@@ -53,9 +58,10 @@ class Trust:
         self.status = StatusRegister(database, log, signer, settings.did, clock)
         self.issuer = CertificateIssuer(database, log, signer, settings.did, resolver, self.status, clock)
         self.receipts = ReceiptBook(database, log, signer, settings.did, resolver, clock)
+        self.doubts = DoubtBook(database, log, signer, settings.did, resolver, self.status, clock)
         self._registry: Registry | None = None
         self._loading: Loading | None = None
-        if self._is_registry():
+        if settings.role == "registry":
             self._registry = Registry(
                 database,
                 log,
@@ -72,14 +78,14 @@ class Trust:
     @property
     def registry(self) -> Registry:
         """The registry; raises :class:`DeniedError` in a connector that is none."""
-        if self._registry is None:
+        if self._registry is None or not self._trusts_anybody():
             raise _no_registry()
         return self._registry
 
     @property
     def loading(self) -> Loading:
         """Where a registry's rows lie, and who uses them; raises :class:`DeniedError` in a connector that is none."""
-        if self._loading is None:
+        if self._loading is None or not self._trusts_anybody():
             raise _no_registry()
         return self._loading
 
@@ -130,23 +136,22 @@ class Trust:
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin == self._settings.public_url:
             return self.status.credential(parts.path.rsplit("/", 1)[-1])
-        for peer in self._settings.peers:
+        for peer in self._parties.values():
             if peer.url == origin:
                 found: dict[str, Any] = self._peers.get(peer.did, parts.path)
                 return found
-        for body in self._settings.access_bodies:
-            if body.url.rstrip("/") == origin:
+        for url in self._parties.origins.values():  # issuers that are no partners: access bodies, authorities
+            if url.rstrip("/") == origin:
                 content = fetch_did_document(address, allow_http=self._settings.mode == "demo")
                 listed: dict[str, Any] = parse_json_strictly(content)
                 return listed
         raise NotFoundError("the status list is not at a registered peer", fix="register the issuer as a peer")
 
-    def _is_registry(self) -> bool:
-        roles = {peer.role for peer in self._settings.peers}
-        return self._settings.role == "registry" and {"hub", "site"} <= roles
+    def _trusts_anybody(self) -> bool:
+        return {"hub", "site"} <= {peer.role for peer in self._parties.values()}
 
     def _verification_policy(self) -> VerificationPolicy:
-        peers, accepts = self._settings.peers, self._settings.accepts
+        peers, accepts = tuple(self._parties.values()), self._settings.accepts
         return VerificationPolicy(
             issuers=frozenset(peer.did for peer in peers if peer.role == "hub"),
             sites=frozenset(peer.did for peer in peers if peer.role == "site"),
@@ -160,7 +165,8 @@ class Trust:
 
     def _witnesses(self) -> tuple[VerifierKey, ...]:
         """The keys with which our peers, and we ourselves, cosign the heads of logs."""
-        known = {peer.did: peer.url for peer in self._settings.peers} | {self._settings.did: self._settings.public_url}
+        known = {peer.did: peer.url for peer in self._parties.values()}
+        known[self._settings.did] = self._settings.public_url
         return tuple(
             VerifierKey(witness_name(url), self.resolver.verification_key(f"{did}#witness"), COSIGNATURE)
             for did, url in known.items()

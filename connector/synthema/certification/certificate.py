@@ -27,9 +27,7 @@ from synthema.certification.document import (
     read_document,
 )
 from synthema.certification.evidence import (
-    ASSERTION,
     candidate_iri,
-    log_key,
     names_decision,
     require_log_position,
     states,
@@ -44,8 +42,9 @@ from synthema.clock import Clock
 from synthema.errors import DeniedError, InputError, IntegrityError
 from synthema.identity import DidResolver, Signer
 from synthema.identity.credentials import add_proof, issue
+from synthema.identity.versions import signing_method
 from synthema.ids import new_id
-from synthema.provenance.checkpoint import VerifierKey
+from synthema.provenance.checkpoint import HeadKeys
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import SYNTHEMA, Activity, Agent, Entity, literal
 from synthema.storage import Database
@@ -167,9 +166,8 @@ class CertificateIssuer:
         denied = list(decision_failures(content, statements))
         if denied:
             raise DeniedError("; ".join(denied), fix="ask again; a certificate needs every decision to permit")
-        key = log_key(self._did, self._resolver)
-        check_release(content, self._did, key)
-        check_decisions(content, self._did, key)
+        check_release(content, self._did, self._log.keys)
+        check_decisions(content, self._did, self._log.keys)
 
     def _statements(self, content: CertificateContent) -> dict[str, EvidenceStatement]:
         now = self._clock.now()
@@ -208,7 +206,7 @@ class CertificateIssuer:
             "credentialStatus": [entry.as_json() for entry in self._status.entries(index)],
             "credentialSubject": content.as_json(),
         }
-        signed = issue(unsigned, self._signer, f"{self._did}#{ASSERTION}", start)
+        signed = issue(unsigned, self._signer, signing_method(self._signer, self._did), start)
         if second is not None:
             signed = add_proof(signed, second.signer, f"{self._did}#{second.key_id}", start)
         read_document(Certificate, signed)
@@ -243,7 +241,7 @@ class CertificateIssuer:
         )
 
 
-def check_release(content: CertificateContent, issuer: str, key: VerifierKey, **witnessing: Any) -> None:
+def check_release(content: CertificateContent, issuer: str, key: HeadKeys, **witnessing: Any) -> None:
     """The issuer's own log names the release of exactly these rows; raises :class:`IntegrityError` otherwise."""
     proof: LogProof = content.release
     if proof.party != issuer:
@@ -255,7 +253,7 @@ def check_release(content: CertificateContent, issuer: str, key: VerifierKey, **
         )
 
 
-def check_decisions(content: CertificateContent, issuer: str, key: VerifierKey, **witnessing: Any) -> None:
+def check_decisions(content: CertificateContent, issuer: str, key: HeadKeys, **witnessing: Any) -> None:
     """The issuer's own log records each decision the certificate names; raises :class:`IntegrityError` otherwise."""
     for proven in content.decisions:
         decision, proof = proven.decision, proven.proof

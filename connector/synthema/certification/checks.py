@@ -26,7 +26,7 @@ from synthema.certification.container import TOP, Sums
 from synthema.certification.crate import host_of
 from synthema.certification.description import codebook_of, proofs
 from synthema.certification.document import MAX_VALIDITY_MONTHS, Assurance, Proof, read_document
-from synthema.certification.evidence import ASSERTION, check_log, check_statement, log_key, read_evidence
+from synthema.certification.evidence import check_log, check_statement, read_evidence
 from synthema.certification.model import (
     CERTIFICATE_FILE,
     Certificate,
@@ -45,7 +45,9 @@ from synthema.identity import DidResolver, verify_signature
 from synthema.identity.credentials import LEEWAY, StatusLookup, prepare_proof, verify
 from synthema.identity.multibase import decode_base58btc
 from synthema.identity.statuslist import is_set
+from synthema.identity.versions import is_key_of, purpose_of
 from synthema.provenance.checkpoint import VerifierKey
+from synthema.provenance.succession import log_keys
 
 _ASK: Final = "ask the issuer for the package again; if it stays so, do not use it"
 
@@ -197,11 +199,11 @@ def check_signatures(case: Case) -> str:
     certificate = case.certificate
     signatures = certificate.proofs
     methods = [proof.verification_method for proof in signatures]
-    if methods[0] != f"{certificate.issuer}#{ASSERTION}" or len(set(methods)) != len(methods):
+    if not is_key_of(methods[0], certificate.issuer) or len(set(methods)) != len(methods):
         raise IntegrityError("the first signature is not by the issuer", fix=_ASK)
     for method in methods[1:]:
         did, _, fragment = method.partition("#")
-        if did != certificate.issuer or fragment in RESERVED_KEYS:
+        if did != certificate.issuer or purpose_of(fragment) in RESERVED_KEYS:
             raise IntegrityError("the second signature is not by a person of the issuer", fix=_ASK)
     if case.policy.require_second_signature and len(signatures) < 2:
         raise DeniedError(
@@ -214,8 +216,8 @@ def check_signatures(case: Case) -> str:
 
 
 def _check_proof(case: Case, proof: Proof) -> None:
-    key = case.resolver.verification_key(proof.verification_method)
     created = from_text(proof.created)
+    key = case.resolver.verification_key(proof.verification_method, made_at=created)
     # The signed options are rebuilt from what was read, so that nothing unread can have been signed with them.
     options, data = prepare_proof(case.raw, proof.verification_method, created)
     if options | {"proofValue": proof.proof_value} != proof.as_json():
@@ -314,9 +316,10 @@ def check_logs(case: Case) -> str:
     problems: list[str] = []
     for evidence in case.evidence.values():
         problems += _problem(lambda evidence=evidence: check_log(evidence, case.resolver, **witnessing))  # type: ignore[misc]
-    issuer = case.certificate.issuer
-    problems += _problem(lambda: check_release(case.content, issuer, log_key(issuer, case.resolver), **witnessing))
-    problems += _problem(lambda: check_decisions(case.content, issuer, log_key(issuer, case.resolver), **witnessing))
+    issuer, content = case.certificate.issuer, case.content
+    shown = [content.release.bundle, *(decided.proof.bundle for decided in content.decisions)]
+    problems += _problem(lambda: check_release(content, issuer, log_keys(issuer, case.resolver, shown), **witnessing))
+    problems += _problem(lambda: check_decisions(content, issuer, log_keys(issuer, case.resolver, shown), **witnessing))
     _require_none(problems, fix="ask the issuer and the sites for their proofs again; if it stays so, do not use it")
     proven = len(list(proofs(case.content, list(case.evidence.values()))))
     return f"{proven} log entries, quorum {case.policy.quorum} of {len(case.policy.witnesses)} witnesses"

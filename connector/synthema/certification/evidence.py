@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import unquote
 
 from synthema.canonical import digest
 from synthema.certification.document import CONTEXTS, EVIDENCE_TYPE, read_document
@@ -27,20 +26,22 @@ from synthema.clock import Clock
 from synthema.errors import InputError, IntegrityError
 from synthema.identity import DidResolver, Signer
 from synthema.identity.credentials import issue, verify
+from synthema.identity.versions import is_key_of, signing_method
 from synthema.ids import new_id
 from synthema.provenance.bundle import VerifiedEntry, make_bundle, verify_bundle
-from synthema.provenance.checkpoint import VerifierKey, log_name
+from synthema.provenance.checkpoint import HeadKeys, VerifierKey
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import PROV, SYNTHEMA, Activity, Agent, Entity, literal, node
+from synthema.provenance.succession import log_keys
 
-ASSERTION: Final = "assertion"
+CANDIDATE_URN: Final = "urn:synthema:candidate:"
 LATE_HEADS: Final = 32
 """How many entries back a head may lie that witnesses have seen: entries are written while they answer."""
 
 
 def candidate_iri(candidate: str) -> str:
     """A name for synthetic rows that is the same at every party: their digest as a URN."""
-    return f"urn:synthema:candidate:{candidate.removeprefix('sha256:')}"
+    return f"{CANDIDATE_URN}{candidate.removeprefix('sha256:')}"
 
 
 class EvidenceMaker:
@@ -90,7 +91,7 @@ class EvidenceMaker:
                 decisions=tuple(self.prove(each.log_position) for each in statement.decisions),
             ).as_json(),
         }
-        return issue(credential, self._signer, f"{self._did}#{ASSERTION}", self._clock.now())
+        return issue(credential, self._signer, signing_method(self._signer, self._did), self._clock.now())
 
     def prove(self, position: int) -> LogProof:
         """The offline proof of one entry of this site's log, under a head that witnesses have seen if there is one."""
@@ -193,7 +194,7 @@ def check_statement(
 ) -> None:
     """Signature by the site's own identity key, and about exactly this candidate."""
     statement = evidence.statement
-    if evidence.proof.verification_method != f"{statement.site}#{ASSERTION}" or evidence.issuer != statement.site:
+    if not is_key_of(evidence.proof.verification_method, statement.site) or evidence.issuer != statement.site:
         raise _broken(f"the evidence of {statement.site} is signed by another key")
     verify(credential, resolver, at)
     if statement.candidate != candidate or evidence.credential_subject.id != candidate_iri(candidate):
@@ -208,9 +209,10 @@ def check_log(
 ) -> None:
     """Each proof is of the site's signed log, each figure in the entry of its run, the statement in its own entry."""
     subject, statement = evidence.credential_subject, evidence.statement
-    key = log_key(statement.site, resolver)
+    proofs = (subject.attested, *subject.runs, *subject.decisions)
+    key = log_keys(statement.site, resolver, [proof.bundle for proof in proofs])
     entries = {proof.position: verify_log_proof(proof, key, witnesses, quorum) for proof in subject.runs}
-    if any(proof.party != statement.site for proof in (subject.attested, *subject.runs, *subject.decisions)):
+    if any(proof.party != statement.site for proof in proofs):
         raise _broken(f"the evidence of {statement.site} rests on another party's log")
     for measurement in statement.measurements:
         entry = entries.get(measurement.log_position) if measurement.log_position is not None else None
@@ -233,14 +235,8 @@ def check_log(
         raise _broken(f"the log of {statement.site} does not name this statement")
 
 
-def log_key(did: str, resolver: DidResolver) -> VerifierKey:
-    """The key with which a party signs the heads of its log."""
-    host = unquote(did.removeprefix("did:web:"))
-    return VerifierKey(log_name(f"https://{host}"), resolver.verification_key(f"{did}#log"))
-
-
 def verify_log_proof(
-    proof: LogProof, key: VerifierKey, witnesses: Iterable[VerifierKey] = (), quorum: int = 0
+    proof: LogProof, key: HeadKeys, witnesses: Iterable[VerifierKey] = (), quorum: int = 0
 ) -> VerifiedEntry:
     """The entry that a proof shows; raises :class:`IntegrityError` when it shows none, or another."""
     entry = verify_bundle(proof.bundle, key, witnesses=witnesses, quorum=quorum)

@@ -18,16 +18,18 @@ from sqlalchemy import Column, Connection, Integer, String, Table, Text, insert,
 from synthema.canonical import digest
 from synthema.certification import store as certificate_store
 from synthema.certification.document import CONTEXTS, Did, Digest, Document, Iri, Proof, read_document
-from synthema.certification.evidence import ASSERTION, log_key, verify_log_proof
+from synthema.certification.evidence import verify_log_proof
 from synthema.certification.model import LogProof
 from synthema.clock import Clock
 from synthema.errors import DeniedError, IntegrityError, SynthemaError
 from synthema.identity import DidResolver, Signer
 from synthema.identity.credentials import issue, verify
+from synthema.identity.versions import is_key_of, signing_method
 from synthema.ids import new_id
 from synthema.provenance.bundle import make_bundle
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import Activity, Agent, Entity
+from synthema.provenance.succession import log_keys
 from synthema.storage import CanonicalJson, Database, UtcDateTime, metadata
 
 RECEIPT_TYPE: Final = "SyntheticDataReceipt"
@@ -148,10 +150,10 @@ class ReceiptBook:
         """
         receipt = read_document(ReceiptCredential, document)
         subject = receipt.credential_subject
-        if receipt.issuer != sender or receipt.proof.verification_method != f"{sender}#{ASSERTION}":
+        if receipt.issuer != sender or not is_key_of(receipt.proof.verification_method, sender):
             raise DeniedError("this receipt is not by the one who sends it", fix="let the registry send its own")
         verify(document, self._resolver, self._clock.now())
-        entry = verify_log_proof(subject.log, log_key(sender, self._resolver))
+        entry = verify_log_proof(subject.log, log_keys(sender, self._resolver, [subject.log.bundle]))
         body = entry.body.decode(errors="replace")
         if subject.log.party != sender or subject.artefact not in body or subject.certificate not in body:
             raise IntegrityError("no entry of the registry's log stands behind this receipt", fix="ask for another one")
@@ -201,7 +203,7 @@ class ReceiptBook:
             "validFrom": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "credentialSubject": subject.as_json(),
         }
-        signed = issue(unsigned, self._signer, f"{self._did}#{ASSERTION}", now)
+        signed = issue(unsigned, self._signer, signing_method(self._signer, self._did), now)
         # Kept before it is sent: a receipt that got lost on the way is sent again as it was.
         self._database.write(
             lambda c: c.execute(update(receipts).where(receipts.c.id == row["id"]).values(document=signed))

@@ -19,6 +19,7 @@ from synthema.errors import ConflictError, InputError, NotFoundError
 from synthema.identity import Signer, StatusList, status_entry, status_list_credential
 from synthema.identity.credentials import issue
 from synthema.identity.statuslist import PURPOSES, Purpose
+from synthema.identity.versions import signing_method
 from synthema.ids import new_id
 from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import Activity, Agent, Entity
@@ -90,7 +91,7 @@ class StatusRegister:
                 bits.set(index, value=True)
         now = self._clock.now()
         unsigned = status_list_credential(self.list_url(known), self._did, bits, known, now, now + LIST_LIFETIME)
-        return issue(unsigned, self._signer, f"{self._did}#assertion", now)
+        return issue(unsigned, self._signer, signing_method(self._signer, self._did), now)
 
     def _change(self, certificate: str, event: str, reason: str, person: str | None) -> None:
         if not reason.strip():

@@ -116,6 +116,26 @@ def require_allowed(policy: Mapping[str, Any], dataset: str, use: IntendedUse) -
         raise _denied("its codes of the Data Use Ontology are not those that its rules keep")
 
 
+def require_understood(policy: Mapping[str, Any], dataset: str) -> None:
+    """Raise :class:`InputError` unless all that the policy says of the dataset is understood, down to its DUO codes.
+
+    Asked before terms of use are told in another language: what is half understood would be told wrongly.
+    """
+    vocabulary = load_vocabulary()
+    reader = _Reader(vocabulary, dataset, "", "", "")
+    unknown = sorted(set(policy) - _POLICY_KEYS)
+    if unknown:
+        raise _not_understood(f"the policy holds '{unknown[0]}'")
+    if not _list(policy.get("permission", [])):
+        raise _not_understood("the policy permits nothing")
+    for kind in ("permission", "prohibition"):
+        for rule in _list(policy.get(kind, [])):
+            if not reader.understands(rule):
+                raise _not_understood(f"a {kind} says: {_sentence(vocabulary, rule)}")
+    if policy.get(DATA_USE, []) != list(duo_codes(policy)):
+        raise _not_understood("its codes of the Data Use Ontology are not those that its rules keep")
+
+
 class _Reader:
     """Holds one intended use against rules."""
 
@@ -136,6 +156,14 @@ class _Reader:
             and any(self._is_a(self._vocabulary.actions, self._action, name) for name in _names(rule.get("action")))
             and all(self._holds(constraint) is True for constraint in _list(rule.get("constraint", [])))
         )
+
+    def understands(self, rule: Any) -> bool:
+        """Whether nothing in a rule is left open: its keys, its target, its actions, each of its constraints."""
+        if not isinstance(rule, Mapping) or not set(rule) <= _RULE_KEYS or rule.get("target") != self._dataset:
+            return False
+        actions = _names(rule.get("action"))
+        known = bool(actions) and all(self._vocabulary.actions.find(name) is not None for name in actions)
+        return known and all(self._holds(constraint) is not None for constraint in _list(rule.get("constraint", [])))
 
     def may_apply(self, rule: Any) -> bool:
         """For prohibitions: unless something in it surely does not hold."""
@@ -228,4 +256,10 @@ def _list(value: Any) -> list[Any]:
 def _denied(reason: str) -> DeniedError:
     return DeniedError(
         f"the intended use is not allowed: {reason}", fix="name a purpose the certificate allows, or ask the issuer"
+    )
+
+
+def _not_understood(reason: str) -> InputError:
+    return InputError(
+        f"the terms of use are not understood in full: {reason}", fix="ask the issuer for terms in the Synthema profile"
     )

@@ -1,4 +1,4 @@
-"""``synthema cert`` at a registry: quarantine, catalogue, targets, users and their notices, receipts."""
+"""``synthema cert`` at a registry: quarantine, catalogue, targets, users and their notices, receipts, doubts."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def add_to(app: typer.Typer) -> None:
         ("notices", notices),
         ("seen", seen),
         ("receipts", receipts),
+        ("doubts", doubts),
     ):
         app.command(name, rich_help_panel=_PANEL)(command)
 
@@ -196,3 +197,18 @@ def receipts(
         show_table(("At", "Direction", "Peer", "What", "Delivered"), rows, empty="There are no receipts yet.")
 
     answer(call(home, "certificate/receipts", {"certificate": certificate}), output, text)
+
+
+def doubts(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
+    """List the doubts of sites whose post-release gates no longer hold; the certificates are suspended already.
+
+    Example: synthema cert doubts --home hub
+    """
+
+    def text(found: list[dict[str, Any]]) -> None:
+        rows = (
+            (d["since"], d["direction"], d["peer"], d["sentence"], "yes" if d["delivered"] else "no") for d in found
+        )
+        show_table(("Since", "Direction", "Peer", "What", "Delivered"), rows, empty="There are no doubts.")
+
+    answer(call(home, "certificate/doubts"), output, text)

@@ -124,7 +124,7 @@ def doctor(
     settings: Annotated[bool, typer.Option("--settings", help="Explain every setting of connector.toml.")] = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Check this machine, and a connector on it; exits 0 when all is well, 1 on attention, 4 when broken.
+    """Check this machine, and a connector on it; exits 0 when all is OK, 1 on WARN, 4 on FAIL.
 
     Example: synthema doctor --home clinic
     """
@@ -138,10 +138,9 @@ def doctor(
 
 
 def _show_checks(rows: list[dict[str, str]]) -> None:
-    marks = {"ok": "ok", "attention": "attention", "broken": "BROKEN"}
     show_table(
-        ("Check", "Result", "How to fix"),
-        ((row["check"], f"{marks[row['status']]}: {row['result']}", row["fix"]) for row in rows),
+        ("No.", "Check", "", "Result", "How to fix"),
+        ((row["number"], row["check"], row["status"].upper(), row["result"], row["fix"]) for row in rows),
         empty="There is nothing to check.",
     )
 

@@ -152,5 +152,17 @@ def publish(
     answer(
         call(home, "offer/publish", value),
         output,
-        lambda made: say(f"{dataset} is on offer ({made['offer']}): up to ε = {epsilon:g} for each agreement."),
+        lambda made: say(
+            f"{dataset} is on offer ({made['offer']}): up to ε = {epsilon:g} for each agreement.",
+            *_not_yet_listed(dataset, made["missing"]),
+        ),
     )
+
+
+def _not_yet_listed(dataset: str, missing: list[str]) -> list[str]:
+    if not missing:
+        return []
+    return [
+        f"Its HealthDCAT-AP record lacks {', '.join(missing)}, so it stands in no health catalogue yet.",
+        f"See what to state with: synthema catalogue show. State it with: synthema dataset describe {dataset} facts.yaml",
+    ]

@@ -13,7 +13,7 @@ from synthema.errors import SynthemaError
 
 Row = dict[str, str]
 
-STATUS_OF = {"ok": 0, "attention": 1, "broken": 4}
+STATUS_OF = {"ok": 0, "warn": 1, "fail": 4}
 """Result of a check → exit status."""
 
 _PYTHON = (3, 11, 4)
@@ -26,11 +26,11 @@ _USUAL_ISOLATION = 2
 
 
 def examine(home: Path | None) -> list[Row]:
-    """Rows ``check``, ``result``, ``status`` (ok, attention, broken) and ``fix``."""
+    """Rows ``number``, ``check``, ``result``, ``status`` (ok, warn, fail) and ``fix``."""
     rows = {row["check"]: row for row in _machine()}
     if home is not None:
         rows |= {row["check"]: row for row in _connector(home)}
-    return list(rows.values())
+    return [{"number": str(number)} | row for number, row in enumerate(rows.values(), start=1)]
 
 
 def _row(check: str, result: str, status: str, fix: str) -> Row:
@@ -39,14 +39,14 @@ def _row(check: str, result: str, status: str, fix: str) -> Row:
 
 def _machine() -> Iterator[Row]:
     new_enough = sys.version_info[:3] >= _PYTHON
-    yield _row("python", platform.python_version(), "ok" if new_enough else "broken", "install Python 3.11.4 or later")
+    yield _row("python", platform.python_version(), "ok" if new_enough else "fail", "install Python 3.11.4 or later")
     yield _bundled()
     for extra, (modules, purpose) in _EXTRAS.items():
         missing = [name for name in modules if find_spec(name) is None]
         yield _row(
             f"extra {extra}",
             f"lacks {', '.join(missing)}, which {purpose}" if missing else "installed",
-            "attention" if missing else "ok",
+            "warn" if missing else "ok",
             f"pip install 'synthema[{extra}]'",
         )
     yield _isolation()
@@ -59,7 +59,7 @@ def _bundled() -> Row:
         for kind in ("policies", "ontologies", "legal"):
             bundled(kind)
     except SynthemaError as error:
-        return _row("installation", error.message, "broken", error.fix)
+        return _row("installation", error.message, "fail", error.fix)
     return _row("installation", "policies, ontologies and legal texts are in place", "ok", "")
 
 
@@ -67,7 +67,7 @@ def _isolation() -> Row:
     from synthema.runs.sandbox import isolation
 
     report = isolation()
-    status = "ok" if report.level >= _USUAL_ISOLATION else "attention" if report.level else "broken"
+    status = "ok" if report.level >= _USUAL_ISOLATION else "warn" if report.level else "fail"
     return _row(
         "isolation",
         " ".join(report.sentences()),
@@ -83,21 +83,34 @@ def _connector(home: Path) -> Iterator[Row]:
     try:
         settings = load_settings(home)
     except SynthemaError as error:
-        yield _row("settings", error.message, "broken", error.fix)
+        yield _row("settings", error.message, "fail", error.fix)
         return
     yield _row("settings", f"{settings.name}, a {settings.role} in {settings.mode} mode", "ok", "")
     exposed = settings.home.stat().st_mode & 0o077
     yield _row(
         "home folder",
         "others on this machine may read it" if exposed else "readable by its owner only",
-        "broken" if exposed else "ok",
+        "fail" if exposed else "ok",
         f"run: chmod 700 {home}",
     )
+    yield _passphrase(settings.home)
     try:
-        yield _row("running", "yes" if is_running(settings) else "no", "ok", "")
-        yield from call(home, "doctor/check")
+        served = is_running(settings)
+        yield _row("served", "yes" if served else "no", "ok", "")
+        yield from call(home, "doctor/check", {"served": served})
     except SynthemaError as error:
-        yield _row("connector", error.message, "broken", error.fix)
+        yield _row("connector", error.message, "fail", error.fix)
+
+
+def _passphrase(home: Path) -> Row:
+    from synthema.assembly.setup import KEYS, PASSPHRASE
+    from synthema.identity import FileSigner, read_passphrase_file
+
+    try:
+        FileSigner.open(home / KEYS, read_passphrase_file(home / PASSPHRASE))
+    except SynthemaError as error:
+        return _row("passphrase", error.message, "fail", error.fix)
+    return _row("passphrase", "opens all keys; nobody else on this machine may read it", "ok", "")
 
 
 def settings_help() -> list[dict[str, Any]]:

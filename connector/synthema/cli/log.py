@@ -7,21 +7,33 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from synthema.cli.client import call
-from synthema.cli.files import read_text, write_new
+from synthema.cli.files import read_bytes, read_text, write_new
 from synthema.cli.options import HERE, HomeOption, KeyOption, OutputOption, PassphraseOption, PersonOption, open_key
 from synthema.cli.output import Format, FormatOption, answer, note, say, short, show_table, working
 from synthema.errors import InputError
+
+if TYPE_CHECKING:
+    from synthema.provenance import HeadKeys
 
 app = typer.Typer(help="The log: verify it, read it, prove an entry to a stranger.")
 
 _PAGE = 500
 
 LogKeyOption = Annotated[str, typer.Option("--key", help="The log's key, name+id+key, or a file that holds it.")]
+DidOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--did",
+        help="The connector's DID document (/.well-known/did.json), for a log whose key was changed since.",
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 WitnessOption = Annotated[
     list[str] | None, typer.Option("--witness", help="Key of a witness you trust, or its file; repeatable.")
 ]
@@ -93,11 +105,41 @@ def _label(entry: dict[str, Any]) -> str:
 
 @app.command("keys")
 def keys(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
-    """Show the keys that others need to check this log, and what this connector witnesses.
+    """Show the keys that others need to check this log and what this connector witnesses; former ones with their end.
 
     Example: synthema log keys --home clinic
     """
-    answer(call(home, "log/keys"), output, lambda value: say(f"Log: {value['log']}", f"Witness: {value['witness']}"))
+    answer(
+        call(home, "log/keys"),
+        output,
+        lambda value: say(
+            f"Log: {value['log']}",
+            *(f"Log until entry {each['entry']} ({each['until']}): {each['key']}" for each in value["former"]),
+            f"Witness: {value['witness']}",
+        ),
+    )
+
+
+@app.command("rotate")
+def rotate(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the log.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Give the log a new key; the old one signs for it and is destroyed. What it signed before stays good.
+
+    Example: synthema log rotate --reason "the key is two years old" --home clinic
+    """
+
+    def show(found: dict[str, Any]) -> None:
+        say(
+            f"From entry {found['entry']} on, a new key signs this log:",
+            found["successor"],
+            "Both keys say so in that entry, and in the DID document: partners follow by themselves.",
+            "Whoever checks this log with the old key from a file needs the new one.",
+        )
+
+    answer(call(home, "log/rotate", {"reason": reason}), output, show)
 
 
 @app.command("prove")
@@ -128,11 +170,15 @@ def prove(
 def verify_bundle(
     file: Annotated[Path, typer.Argument(help="A proof made with: synthema log prove", metavar="FILE")],
     key: LogKeyOption,
+    did: DidOption = None,
     witness: WitnessOption = None,
     quorum: QuorumOption = 0,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Check a proof without any network or connector; exits 6 when it does not hold.
+
+    The key is one you have from elsewhere. After the log got another key, add the connector's DID document:
+    it proves which keys came before and after.
 
     Example: synthema log verify-bundle entry-12.tlog-proof --key clinic.key
     """
@@ -141,7 +187,7 @@ def verify_bundle(
     from synthema.provenance import verify_bundle as verify_proof
 
     witnesses = [VerifierKey.parse(_key(text)) for text in witness or []]
-    held = verify_proof(read_text(file), VerifierKey.parse(_key(key)), witnesses=witnesses, quorum=quorum)
+    held = verify_proof(read_text(file), _trusted(key, did), witnesses=witnesses, quorum=quorum)
     found = {
         "entry": held.sequence,
         "log": held.checkpoint.origin,
@@ -164,6 +210,7 @@ def verify_bundle(
 def verify_tiles(
     folder: Annotated[Path, typer.Argument(help="A folder made with: synthema log export --tiles", metavar="DIR")],
     key: LogKeyOption,
+    did: DidOption = None,
     witness: WitnessOption = None,
     quorum: QuorumOption = 0,
     output: FormatOption = Format.TEXT,
@@ -178,7 +225,7 @@ def verify_tiles(
 
     witnesses = [VerifierKey.parse(_key(text)) for text in witness or []]
     with working("Recomputing the log …"):
-        held = verify_folder(folder, VerifierKey.parse(_key(key)), witnesses=witnesses, quorum=quorum)
+        held = verify_folder(folder, _trusted(key, did), witnesses=witnesses, quorum=quorum)
     found = {
         "sentence": held.sentence(),
         "log": held.checkpoint.origin,
@@ -195,6 +242,20 @@ def verify_tiles(
             *(f"Seen by {name} on {at}." for name, at in value["witnessed"].items()),
         ),
     )
+
+
+def _trusted(key: str, did: Path | None) -> HeadKeys:
+    """The key the caller trusts; with a DID document, all keys of the log that handovers join to it."""
+    from synthema.canonical import parse_json_strictly
+    from synthema.provenance import VerifierKey, published_keys
+
+    trusted = VerifierKey.parse(_key(key))
+    if did is None:
+        return trusted
+    document = parse_json_strictly(read_bytes(did))
+    if not isinstance(document, dict):
+        raise InputError("this is not a DID document", where=str(did), fix="save <address>/.well-known/did.json as is")
+    return published_keys(document).require(trusted)
 
 
 def _key(given: str) -> str:
@@ -242,12 +303,12 @@ def export(
 
 
 def _export_tiles(home: Path, folder: Path) -> None:
-    from synthema.provenance import VerifierKey, write_tiles
+    from synthema.provenance import LogKeys, VerifierKey, write_tiles
 
     head = call(home, "log/checkpoint")
-    key = VerifierKey.parse(head["key"])
+    keys = LogKeys.read(VerifierKey.parse(head["key"]), head["handovers"])
     with working("Writing the log …"):
-        new = write_tiles(folder, head["checkpoint"], key, _bodies(home, head["size"]))
+        new = write_tiles(folder, head["checkpoint"], keys, _bodies(home, head["size"]))
     say(
         f"{folder}: the log of {head['size']} entries, {new} new files.",
         "Who checks it must know this key from elsewhere:",
@@ -299,6 +360,24 @@ def witnessed(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> No
             )
 
     answer(call(home, "log/witnessed"), output, show)
+
+
+@app.command("forget")
+def forget(
+    log: Annotated[str, typer.Argument(help="Name of the partner's log, as in: synthema log witnessed", metavar="LOG")],
+    reason: Annotated[str, typer.Option("--reason", help="With whom it was agreed, and why; it goes into the log.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Let a partner's log begin anew, after its key was lost; what was found against it stays.
+
+    Example: synthema log forget clinic.example/log --reason "its disk burnt, agreed with its DPO" --home hub
+    """
+    answer(
+        call(home, "log/forget", {"log": log, "reason": reason}),
+        output,
+        lambda found: say(f"The next head of {found['log']} counts as its first ({found['entries']} entries before)."),
+    )
 
 
 @app.command("query")

@@ -12,16 +12,22 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from synthema.cli import (
+    agreement,
+    authority,
     budget,
+    catalogue,
     cert,
     cert_registry,
     connector,
     consent,
+    credential,
     dataset,
     dpia,
+    key,
     legal,
     lineage,
     log,
+    negotiation,
     obligation,
     permit,
     person,
@@ -34,7 +40,9 @@ from synthema.cli import (
     policy_steps,
     request,
     review,
+    site,
     study,
+    transfer,
     withdrawal,
 )
 from synthema.cli.output import tell_error, tell_fault
@@ -89,14 +97,23 @@ def front(
 
 
 connector.add_to(app)
+catalogue.add_to(dataset.app)
 cert_registry.add_to(cert.app)
+agreement.add_to(dataset.offer)
 policy_analysis.add_to(policy.app)
 policy_steps.add_to(policy.app)
 policy_duo.add_to(policy.app)
 policy_evaluate.add_to(policy.app)
 policy.app.add_typer(policy_collections.app, name="collection", rich_help_panel="At a connector", no_args_is_help=True)
 _NOUNS = {
-    "Your connector": (("person", person.app), ("plugin", plugin.app), ("log", log.app), ("lineage", lineage.app)),
+    "Your data space": (("site", site.app), ("authority", authority.app), ("credential", credential.app)),
+    "Your connector": (
+        ("person", person.app),
+        ("key", key.app),
+        ("plugin", plugin.app),
+        ("log", log.app),
+        ("lineage", lineage.app),
+    ),
     "Rules": (
         ("policy", policy.app),
         ("dpia", dpia.app),
@@ -110,6 +127,10 @@ _NOUNS = {
     "Data and work": (
         ("dataset", dataset.app),
         ("offer", dataset.offer),
+        ("negotiation", negotiation.app),
+        ("agreement", agreement.app),
+        ("transfer", transfer.app),
+        ("catalogue", catalogue.app),
         ("request", request.app),
         ("artefact", request.artefact),
         ("study", study.app),

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthema.datasets.catalogue import catalogue_record
     from synthema.datasets.codebook import (
         Codebook,
         Rule,
@@ -18,19 +17,36 @@ if TYPE_CHECKING:
         load_codebook,
         read_codebook,
     )
+    from synthema.datasets.healthdcat import catalogue_record
     from synthema.datasets.holdout import split
     from synthema.datasets.label import quality_label
-    from synthema.datasets.model import DatasetMetadata, DatasetVersion, Guard, Hdab, ReadAuthorisation
+    from synthema.datasets.model import (
+        CatalogueFacts,
+        DatasetMetadata,
+        DatasetVersion,
+        Guard,
+        Hdab,
+        ReadAuthorisation,
+        Sample,
+    )
     from synthema.datasets.quality import Quality, QualityFinding, assess
     from synthema.datasets.source import Finding, Inspection, inspect_source, read_source
     from synthema.datasets.store import DatasetStore
 
 _HOMES = {
-    "catalogue": ("catalogue_record",),
     "codebook": ("Codebook", "Rule", "SurvivalOutcome", "Variable", "dictionary", "load_codebook", "read_codebook"),
+    "healthdcat": ("catalogue_record",),
     "holdout": ("split",),
     "label": ("quality_label",),
-    "model": ("DatasetMetadata", "DatasetVersion", "Guard", "Hdab", "ReadAuthorisation"),
+    "model": (
+        "CatalogueFacts",
+        "DatasetMetadata",
+        "DatasetVersion",
+        "Guard",
+        "Hdab",
+        "ReadAuthorisation",
+        "Sample",
+    ),
     "quality": ("Quality", "QualityFinding", "assess"),
     "source": ("Finding", "Inspection", "inspect_source", "read_source"),
     "store": ("DatasetStore",),
@@ -38,6 +54,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CatalogueFacts",
     "Codebook",
     "DatasetMetadata",
     "DatasetStore",
@@ -50,6 +67,7 @@ __all__ = [
     "QualityFinding",
     "ReadAuthorisation",
     "Rule",
+    "Sample",
     "SurvivalOutcome",
     "Variable",
     "assess",

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Column, Connection, Integer, String, Table, UniqueConstraint, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Table,
+    UniqueConstraint,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
+from synthema.canonical import digest
 from synthema.clock import Clock
 from synthema.datasets.codebook import Codebook
-from synthema.datasets.model import DatasetMetadata, DatasetVersion, Guard, ReadAuthorisation
+from synthema.datasets.model import CatalogueFacts, DatasetMetadata, DatasetVersion, Guard, ReadAuthorisation
 from synthema.datasets.quality import Quality, assess
 from synthema.datasets.seal import seal, table_digest, unseal, write_durably
 from synthema.datasets.source import read_source
@@ -38,6 +53,7 @@ datasets = Table(
     Column("quality", CanonicalJson, nullable=False),
     Column("added_at", UtcDateTime, nullable=False),
     Column("erased_at", UtcDateTime),
+    Column("described_at", UtcDateTime),
     UniqueConstraint("name", "version"),
 )
 
@@ -92,14 +108,14 @@ class DatasetStore:
         table = read_source(path, codebook)
         quality = assess(table, codebook)
         quality.require(str(path))
-        digest = table_digest(table, codebook.digest)
+        contents = table_digest(table, codebook.digest)
         latest = self._latest(series)
-        same = latest is not None and latest.digest == digest and latest.erased_at is None
+        same = latest is not None and latest.digest == contents and latest.erased_at is None
         if latest is not None and same and (latest.title, latest.metadata) == (title, metadata):
             return latest
         identifier = new_id("dataset")
         # The file comes first: a version without its file would be a promise nobody can keep.
-        write_durably(self._file(identifier), seal(table, self._secret, digest))
+        write_durably(self._file(identifier), seal(table, self._secret, contents))
 
         def work(connection: Connection) -> DatasetVersion:
             number = connection.execute(select(func.max(datasets.c.version)).where(datasets.c.name == series)).scalar()
@@ -108,7 +124,7 @@ class DatasetStore:
                 name=series,
                 version=(number or 0) + 1,
                 title=title,
-                digest=digest,
+                digest=contents,
                 rows=table.height,
                 codebook=codebook,
                 metadata=metadata,
@@ -127,6 +143,34 @@ class DatasetStore:
         except BaseException:
             self._file(identifier).unlink(missing_ok=True)
             raise
+
+    def describe(self, identifier: str, facts: CatalogueFacts, *, by: Agent | None = None) -> DatasetVersion:
+        """State or correct what the catalogue says of a version; what decisions rest on stays as it was added.
+
+        Returns the version as it is described now. The log keeps the digests of both descriptions.
+        """
+        version = self.version(identifier)
+        described = version.metadata.described(facts)
+        if described == version.metadata:
+            return version
+
+        def work(connection: Connection) -> DatasetVersion:
+            now = self._clock.now()
+            before = _find(connection, version.id).metadata
+            after = before.described(facts).model_dump(mode="json")
+            connection.execute(
+                update(datasets).where(datasets.c.id == version.id).values(metadata=after, described_at=now)
+            )
+            label = f"Dataset described: {version.title}, version {version.version}"
+            digests = {
+                "descriptionBefore": digest(before.model_dump(mode="json")),
+                "descriptionAfter": digest(after),
+                "described": ", ".join(sorted(facts.model_fields_set)),
+            }
+            self._record(connection, "DatasetDescription", label, used=version, by=by, attributes=digests)
+            return _find(connection, version.id)
+
+        return self._database.write(work)
 
     def erase(self, version_id: str, reason: str, *, by: Agent | None = None) -> DatasetVersion:
         """Delete the rows of a version for good; what is known about it stays in the log."""
@@ -166,6 +210,19 @@ class DatasetStore:
         with self._database.read() as connection:
             return _find(connection, identifier)
 
+    def newest(self, names: Collection[str]) -> dict[str, DatasetVersion]:
+        """The newest version of each of these datasets, by name, in one query."""
+        query = select(datasets).where(datasets.c.name.in_(names), _is_newest())
+        with self._database.read() as connection:
+            return {row["name"]: _version(dict(row)) for row in connection.execute(query).mappings()}
+
+    def newest_marks(self, names: Collection[str]) -> dict[str, str]:
+        """By name, what changes whenever the newest version of a dataset does, or its description."""
+        columns = (datasets.c.name, datasets.c.id, datasets.c.described_at, datasets.c.erased_at)
+        query = select(*columns).where(datasets.c.name.in_(names), _is_newest())
+        with self._database.read() as connection:
+            return {row.name: f"{row.id} {row.described_at} {row.erased_at}" for row in connection.execute(query)}
+
     def versions(self, name: str | None = None) -> list[DatasetVersion]:
         """All versions, or those of one dataset, newest first."""
         query = select(datasets).order_by(datasets.c.added_at.desc(), datasets.c.version.desc())
@@ -173,6 +230,11 @@ class DatasetStore:
             query = query.where(datasets.c.name == name)
         with self._database.read() as connection:
             return [_version(dict(row)) for row in connection.execute(query).mappings()]
+
+    def listed_publicly(self) -> frozenset[str]:
+        """The names of the datasets whose record everybody may read: as the latest version says it, in one query."""
+        with self._database.read() as connection:
+            return frozenset(connection.execute(public_names()).scalars())
 
     def facts(self, version: DatasetVersion) -> dict[str, Fact]:
         """``syn:dataCategory``, ``syn:disease``, ``syn:legalBasis`` and ``syn:ethicsApproval``, shown by the version.
@@ -311,6 +373,17 @@ class DatasetStore:
                 "disease": Iri(version.codebook.disease),
             },
         )
+
+
+def public_names() -> Select[str]:
+    """The names of the datasets whose record everybody may read, as a query that others can be built on."""
+    listed = func.json_extract(datasets.c.metadata, "$.listed")
+    return select(datasets.c.name).where(_is_newest(), listed == "public")
+
+
+def _is_newest() -> ColumnElement[bool]:
+    later = datasets.alias()
+    return ~exists().where(later.c.name == datasets.c.name, later.c.version > datasets.c.version)
 
 
 def _require_name(name: str) -> str:

@@ -73,8 +73,7 @@ class Offers:
 
     def offer(self, caller: Caller, dataset: str, offer_id: str) -> Offered:
         """One offer of a dataset that the caller may see; raises :class:`NotFoundError`."""
-        self.entry(caller, dataset)
-        for offered in self._catalogue.offers_for(dataset):
+        for offered in self.entry(caller, dataset).offers:
             if offered.id == offer_id:
                 return offered
         raise NotFoundError("there is no such offer", fix="take an offer from the catalogue as it is now")
@@ -93,9 +92,7 @@ class Offers:
 
     def _dataset(self, entry: CatalogueEntry) -> Json | None:
         """A dataset in wire form; None when it has no offer, since the protocol cannot show it then."""
-        offers = [
-            policy_text.offer_in_dataset(offer.id, offer.policy) for offer in self._catalogue.offers_for(entry.id)
-        ]
+        offers = [policy_text.offer_in_dataset(offer.id, offer.policy) for offer in entry.offers]
         if not offers or not entry.formats:
             return None
         return {

@@ -10,6 +10,10 @@ before we have read its acknowledgement:
 * its next message proves that it got ours: it counts as the acknowledgement;
 * a message of its own that crosses ours is turned away for the moment if we
   provide, and accepted if we consume. So both sides settle on the same order.
+  Only where the order makes no difference to the end is it accepted by both.
+
+A message of ours is *in the air* from its first attempt until its outcome is
+known. It is not taken back while it is: what we say next waits behind it.
 """
 
 from __future__ import annotations
@@ -119,8 +123,8 @@ class Exchange:
             return process
         process = _with_peer_pid(process, body)
         process = self._settled(connection, process, message.name)
-        if process.state is None:
-            raise store.unknown(kind)
+        if process.state is None:  # who names our identifier has our first message: it is not unknown to them
+            raise ConflictError("our first message to you is still on its way", fix="send yours again in a moment")
         sender = other(process.role)
         state = process.machine.advance(process.state, message.name, sender)
         return self._move(connection, process, state, message.name, body, sender=process.peer, key=key)
@@ -141,11 +145,18 @@ class Exchange:
         self._queue(connection, process, message)
 
     def send(self, connection: Connection, process: Process, message: Message) -> None:
-        """Queue a message of ours; it replaces what was still waiting to be sent.
+        """Queue a message of ours; it replaces what nobody has tried to send yet.
 
-        Raises :class:`ConflictError` when we may not send it in the present state.
+        Raises :class:`ConflictError` when we may not send it in the present state, or
+        while another is on its way; only the end of a process waits for that one's outcome.
         """
         process.machine.advance(process.state, message.name, process.role)
+        before = store.sending(connection, process.id)
+        if before is not None and before.in_the_air:
+            if _ends(message.name) and not store.waits_to_end(connection, process.id):
+                self._queue(connection, process, message)
+                return
+            raise ConflictError("a message of ours is on its way", fix="try again when it has been answered")
         store.drop_tasks(connection, process.id)
         if process.pending:
             store.save_process(connection, replace(process, pending=False, reasons=()))
@@ -234,10 +245,9 @@ class Exchange:
 
     def _replan(self, connection: Connection, process: Process) -> None:
         """Forget work that the new state has overtaken, and queue the step that follows from it."""
-        store.drop_tasks(connection, process.id, "step")
-        waiting = store.sending(connection, process.id)
-        if waiting and waiting.message and not process.machine.allows(process.state, waiting.message, process.role):
-            store.drop_tasks(connection, process.id, "send")
+        for number, message in store.waiting(connection, process.id):
+            if message is None or not process.machine.allows(process.state, message, process.role):
+                store.finish(connection, number)
         if not process.ended and (self._guarded or self.flows[process.kind].acts(process)):
             store.add_task(connection, process.id, "step", self.clock.now())
 
@@ -262,9 +272,7 @@ class Exchange:
         sender: Party = other(process.role)
         # Without a state our first message is on its way: then only what follows it can be meant.
         if process.state is not None and process.machine.allows(process.state, incoming, sender):
-            now = self.clock.now()
-            crossing = task.leased_until is not None and task.leased_until > now
-            if crossing and process.role == "provider" and "Termination" not in incoming:
+            if task.in_the_air and process.role == "provider" and not _same_end(process, task.message, incoming):
                 raise ConflictError("a message of ours is on its way to you", fix="send yours again in a moment")
             return process
         after = process.machine.table.get((process.state, task.message, process.role))
@@ -302,6 +310,18 @@ def new_process(
         created=now,
         changed=now,
     )
+
+
+def _same_end(process: Process, ours: str, theirs: str) -> bool:
+    """Whether two messages that cross end the process in the same way, whichever comes first."""
+    machine, sender = process.machine, other(process.role)
+    end = machine.table[process.state, theirs, sender]
+    after_ours = machine.table.get((process.state, ours, process.role))
+    return end in machine.final and end in (after_ours, machine.table.get((after_ours, theirs, sender)))
+
+
+def _ends(message: str) -> bool:
+    return "Termination" in message
 
 
 def _with_peer_pid(process: Process, body: Mapping[str, Any]) -> Process:

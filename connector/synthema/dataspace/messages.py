@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from synthema.dataspace import policy_text
 from synthema.dataspace.model import PARAMETERS, Process
@@ -23,6 +23,8 @@ from synthema.errors import InputError
 CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 VERSION = "2025-1"
 BASE = "/dsp"
+
+_FROM_OUTSIDE: Mapping[str, bool] = {"outside": True}
 
 Json = Any
 Pid = Annotated[str, Field(min_length=1, max_length=512)]
@@ -46,6 +48,18 @@ class Part(BaseModel):
     """A piece of a message: strict types, immutable, unknown keys ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_whole(cls, value: Any, info: ValidationInfo) -> Any:
+        """What others send says what it is; what it leaves open it leaves out, since the schemas know no null."""
+        if info.context == _FROM_OUTSIDE and isinstance(value, dict):
+            if "@type" not in value:
+                raise ValueError("@type is missing")
+            for name, field in cls.model_fields.items():
+                if value.get(field.alias or name, "") is None:
+                    raise ValueError(f"{field.alias or name} is null")
+        return value
 
     def wire(self) -> dict[str, Json]:
         """The JSON object as it is sent."""
@@ -253,7 +267,7 @@ def read(model: type[M], value: Json) -> M:
         if key not in value:
             raise InputError(f"{key} is missing", where=key, fix="send the message as the protocol's schema says")
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context=_FROM_OUTSIDE)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or model.__name__
@@ -307,4 +321,4 @@ def path_segment(identifier: str) -> str:
 def _as_text(item: object) -> str:
     value = item.get("@value", item) if isinstance(item, Mapping) else item
     text = value if isinstance(value, str) else repr(value)
-    return "".join(character if character.isprintable() else " " for character in text[:500])
+    return "".join(character if character.isprintable() else " " for character in text[:1000])

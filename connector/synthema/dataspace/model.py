@@ -161,8 +161,9 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """A dataset as the catalogue port gives it: its HealthDCAT-AP description and its transfer formats.
+    """A dataset as the catalogue port gives it to one caller: its HealthDCAT-AP description, and how it can be had.
 
+    ``offers`` are those that the caller may see, ``formats`` those of transfers.
     ``record`` is a JSON-LD node without ``hasPolicy`` and ``distribution``; its
     terms must be absolute IRIs or terms of the protocol's context.
     """
@@ -170,6 +171,7 @@ class CatalogueEntry:
     id: str
     record: Mapping[str, Json]
     formats: tuple[str, ...] = (PULL,)
+    offers: tuple[Offered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from synthema.clock import from_text, to_text
+from synthema.clock import to_text
 from synthema.dataspace import messages as m
 from synthema.dataspace import policy_text, records, store
 from synthema.dataspace import transitions as t
@@ -287,14 +287,6 @@ def agreement_in(process: Process) -> Agreement:
         provider=str(text["assigner"]),
         consumer=str(text["assignee"]),
         policy=text,
-        agreed=_moment(str(text["timestamp"])),
+        agreed=policy_text.moment(str(text["timestamp"])) if "timestamp" in text else process.changed,
         role=process.role,
     )
-
-
-def _moment(text: str) -> Any:
-    # The schema allows a time without a zone; UTC is then the only reading both sides can share.
-    try:
-        return from_text(text)
-    except InputError:
-        return from_text(text + "Z")

@@ -3,10 +3,11 @@
 What protects a call:
 
 1. the address is the one agreed when joining (:class:`synthema.config.Peer`), never one from a message;
-2. its host name is resolved once and the connection goes to that very address, so that a name
-   cannot point elsewhere between check and use;
+2. its host name is resolved once, the address is judged and the connection goes to that very address
+   (:mod:`.transport`), so that a name cannot point elsewhere between check and use;
 3. redirects are not followed, answers are capped in size and time, JSON is read strictly;
-4. each request carries a fresh token that only this peer can use (audience) and only once.
+4. each request carries a fresh self-issued token that only this peer can use (audience) and only once,
+   and that lets it ask our credential service what we are.
 
 A message also carries the head of our log, and comes back with the peer's
 cosignature (:class:`synthema.provenance.Heads`).
@@ -14,13 +15,8 @@ cosignature (:class:`synthema.provenance.Heads`).
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-import threading
-import time
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,22 +24,29 @@ import httpx
 from synthema.canonical import MAX_JSON_BYTES, canonical_json, parse_json_strictly
 from synthema.clock import Clock
 from synthema.config import Peer, Settings
+from synthema.dataspace.addresses import is_loopback
+from synthema.dataspace.transport import PinnedTransport, within
 from synthema.errors import InputError, PeerError
-from synthema.identity import tokens
+from synthema.identity.dcp.access import Keys, SecureTokenService
 from synthema.identity.did import MAX_DOCUMENT_BYTES
-from synthema.identity.keys import Signer
 from synthema.provenance import ANSWER_HEADER, HEAD_HEADER, Heads
 
 TRANSFER_HEADER = "Synthema-Transfer"
 KEY_HEADER = "Idempotency-Key"
 DIGEST_HEADER = "Synthema-Digest"
 
-_TOKEN_LIFETIME = timedelta(minutes=2)
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=30.0, pool=5.0)
 _LONGEST_ANSWER = 60.0
 _LONGEST_FILE = 3600.0
 _LONGEST_PATH = 4096
 _LONGEST_REFUSAL = 64 * 1024
+
+
+class Address(NamedTuple):
+    """Where a party answers, and what people call it."""
+
+    url: str
+    name: str
 
 
 class PeerClient:
@@ -53,15 +56,28 @@ class PeerClient:
     not answer, or answers with more or other than the protocol allows.
     """
 
-    def __init__(self, settings: Settings, signer: Signer, clock: Clock, heads: Heads | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        clock: Clock,
+        heads: Heads | None = None,
+        *,
+        parties: Mapping[str, Peer] | None = None,
+        origins: Mapping[str, str] | None = None,
+    ) -> None:
+        """``parties`` are the partners by DID where they are more than those of the settings; it may change.
+
+        ``origins`` are the addresses of parties that are no partners, such as issuers of credentials (DID to address).
+        """
         self._heads = heads
-        self._did = settings.did
         self._allows_plain_http = settings.mode == "demo"
-        self._peers = {peer.did: peer for peer in settings.peers}
-        self._signer = signer
-        self._clock = clock
-        self._addresses: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._peers: Mapping[str, Peer] = (
+            parties if parties is not None else {peer.did: peer for peer in settings.peers}
+        )
+        configured = {issuer.did: issuer.url for issuer in settings.trusted_issuers}
+        self._origins: Mapping[str, str] = configured if origins is None else origins
+        self.tokens = SecureTokenService(settings.did, keys, clock)
         self._http = _http_client()
 
     def peer(self, did: str) -> Peer:
@@ -117,15 +133,46 @@ class PeerClient:
         answer.require_success()
         return answer.body, answer.headers
 
+    def get_part(
+        self,
+        did: str,
+        path: str,
+        first: int,
+        last: int,
+        *,
+        max_bytes: int,
+        tag: str | None = None,
+        token: str | None = None,
+    ) -> _Answer:
+        """The bytes from ``first`` to ``last`` at a path, whatever the peer answers (RFC 9110, section 14).
+
+        ``tag`` is the entity tag of the bytes that came before: where the peer has others by now, it gives the whole,
+        of which at most ``max_bytes`` are read.
+        """
+        headers = {"Range": f"bytes={first}-{last}"} | ({"If-Range": tag} if tag else {})
+        headers |= {TRANSFER_HEADER: token} if token else {}
+        return self._send("GET", did, path, headers=headers, max_bytes=max_bytes)
+
     def path_of(self, did: str, url: str) -> str:
         """The path of a URL that a peer named; raises unless it lies on the peer's registered origin."""
-        registered, named = urlsplit(self.peer(did).url), _split(url)
-        if _origin(registered) != _origin(named) or named.username or named.password or named.fragment:
+        registered, named = urlsplit(self._address(did).url), _split(url)
+        if _origin(registered) != _origin(named) or named.username is not None or named.fragment:
             raise PeerError(
                 f"the address {url[:120]} is not on the registered origin of {did}",
-                fix=f"use addresses below {self.peer(did).url}, or register the peer's new address",
+                fix=f"use addresses below {self._address(did).url}, or register the peer's new address",
             )
-        return f"{named.path}?{named.query}" if named.query else str(named.path)
+        path = f"{named.path}?{named.query}" if named.query else str(named.path)
+        return _checked_path(path) if path else path
+
+    def exchange(
+        self, method: str, did: str, path: str, json: Any = None, *, token: str | None = None
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """Status, headers (lower-case names) and JSON of the answer; ``token`` stands in for the usual one."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        body = None if json is None else canonical_json(json)
+        headers |= {} if body is None else {"Content-Type": "application/json"}
+        answer = self._send(method, did, path, body=body, headers=headers)
+        return answer.status, answer.headers, answer.json()
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -157,42 +204,36 @@ class PeerClient:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_JSON_BYTES,
     ) -> _Answer:
-        peer = self.peer(did)
+        peer = self._address(did)
         base = self._safe_base(peer)
-        token = tokens.mint(self._signer, issuer=self._did, audience=did, clock=self._clock, lifetime=_TOKEN_LIFETIME)
-        wanted = {"Authorization": f"Bearer {token}", "Accept": "application/json, */*;q=0.1"} | dict(headers or {})
+        wanted = {"Accept": "application/json, */*;q=0.1"} | dict(headers or {})
+        wanted.setdefault("Authorization", f"Bearer {self.tokens.token(did)}")
         try:
-            return _exchange(self._http, self._pinned(base), method, _checked_path(path), body, wanted, max_bytes)
+            return _exchange(self._http, base, method, _checked_path(path), body, wanted, max_bytes)
         except httpx.HTTPError as error:
-            self._forget(base)
             raise PeerError(
                 f"{peer.name} ({did}) does not answer: {type(error).__name__}",
                 fix="check that the peer runs and that this machine can reach it; the connector tries again by itself",
                 where=peer.url,
             ) from error
 
-    def _safe_base(self, peer: Peer) -> str:
+    def _address(self, did: str) -> Address:
+        """Where a party answers: as a peer, or else as a party whose word is read."""
+        peer, origin = self._peers.get(did), self._origins.get(did)
+        if peer is None and origin is not None:
+            return Address(origin, origin)
+        peer = self.peer(did)
+        return Address(peer.url, peer.name)
+
+    def _safe_base(self, peer: Address) -> str:
         parts = urlsplit(peer.url)
         if parts.path not in ("", "/") or parts.query or not parts.hostname:
             raise PeerError(f"the registered address {peer.url} is not an origin", fix="register scheme and host only")
-        if parts.scheme != "https" and not (self._allows_plain_http or _is_loopback(parts.hostname)):
+        if parts.scheme != "https" and not (self._allows_plain_http or is_loopback(parts.hostname)):
             raise PeerError(
                 f"the registered address of {peer.name} is not https", fix="register the peer's https address"
             )
         return peer.url.rstrip("/")
-
-    def _pinned(self, base: str) -> _Target:
-        with self._lock:
-            address = self._addresses.get(base)
-        if address is None:
-            address = _resolve(base)
-            with self._lock:
-                address = self._addresses.setdefault(base, address)
-        return _Target(base, address)
-
-    def _forget(self, base: str) -> None:
-        with self._lock:
-            self._addresses.pop(base, None)
 
     def _next_path(self, did: str, links: Mapping[str, str]) -> str | None:
         target = links.get("next")
@@ -212,13 +253,12 @@ def fetch_did_document(url: str, *, allow_http: bool = False) -> bytes:
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise PeerError(f"{url[:120]} is not the address of a DID document", fix="use the did:web address of the peer")
-    if parts.scheme != "https" and not (allow_http or _is_loopback(parts.hostname)):
+    if parts.scheme != "https" and not (allow_http or is_loopback(parts.hostname)):
         raise PeerError(f"{url[:120]} is not https", fix="publish the DID document over https")
     base = f"{parts.scheme}://{parts.netloc}"
     with _http_client() as http:
         try:
-            target = _Target(base, _resolve(base))
-            answer = _exchange(http, target, "GET", _checked_path(parts.path), None, {}, MAX_DOCUMENT_BYTES)
+            answer = _exchange(http, base, "GET", _checked_path(parts.path), None, {}, MAX_DOCUMENT_BYTES)
         except httpx.HTTPError as error:
             raise PeerError(
                 f"no DID document at {url[:120]}: {type(error).__name__}", fix="check that the peer runs", where=url
@@ -259,32 +299,14 @@ class _Answer:
             )
 
 
-class _Target:
-    """Where a request goes: the resolved address to connect to, the name to present."""
-
-    def __init__(self, base: str, address: str) -> None:
-        parts = urlsplit(base)
-        self.base = base
-        self.host = parts.hostname or ""
-        self.netloc = parts.netloc
-        literal = f"[{address}]" if ":" in address else address
-        port = f":{parts.port}" if parts.port else ""
-        self.root = f"{parts.scheme}://{literal}{port}"
-
-
 def _http_client() -> httpx.Client:
     # trust_env=False: a proxy variable must not carry tokens elsewhere.
-    return httpx.Client(
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        trust_env=False,
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=20.0),
-    )
+    return httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=PinnedTransport())
 
 
 def _exchange(
     http: httpx.Client,
-    target: _Target,
+    base: str,
     method: str,
     path: str,
     body: bytes | None,
@@ -292,22 +314,18 @@ def _exchange(
     max_bytes: int,
 ) -> _Answer:
     # Only plain bodies are accepted: a compressed one could unfold to any size.
-    wanted = {"Host": target.netloc, "Accept-Encoding": "identity", "User-Agent": "synthema"} | dict(headers)
-    request = http.build_request(
-        method, target.root + path, content=body, headers=wanted, extensions={"sni_hostname": target.host}
-    )
-    response = http.send(request, stream=True)
-    try:
-        return _Answer(response, _capped_body(response, max_bytes, target.base), target.base + path)
-    finally:
-        response.close()
+    wanted = {"Accept-Encoding": "identity", "User-Agent": "synthema"} | dict(headers)
+    with within(_LONGEST_FILE if max_bytes > MAX_JSON_BYTES else _LONGEST_ANSWER):
+        response = http.send(http.build_request(method, base + path, content=body, headers=wanted), stream=True)
+        try:
+            return _Answer(response, _capped_body(response, max_bytes, base), base + path)
+        finally:
+            response.close()
 
 
 def _capped_body(response: httpx.Response, max_bytes: int, where: str) -> bytes:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise PeerError("the peer compressed an answer although asked not to", fix="ask its operator", where=where)
-    # A drip of single bytes resets the read timeout each time, so the whole answer has a deadline as well.
-    deadline = time.monotonic() + (_LONGEST_FILE if max_bytes > MAX_JSON_BYTES else _LONGEST_ANSWER)
     cap = max_bytes if response.is_success else max(max_bytes, _LONGEST_REFUSAL)
     chunks: list[bytes] = []
     size = 0
@@ -315,8 +333,6 @@ def _capped_body(response: httpx.Response, max_bytes: int, where: str) -> bytes:
         size += len(chunk)
         if size > cap:
             raise PeerError(f"the peer sent more than {cap} bytes", fix="ask for less at a time", where=where)
-        if time.monotonic() > deadline:
-            raise PeerError("the peer's answer takes too long", fix="try again later", where=where)
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -346,27 +362,9 @@ def _reason(answer: _Answer) -> str:
     return ": " + "".join(c if c.isprintable() else " " for c in text[:300]) if text else ""
 
 
-def _resolve(base: str) -> str:
-    parts = urlsplit(base)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise PeerError(f"the name {host} cannot be resolved", fix="check the name service of this machine") from error
-    # IPv4 first: a host name with both is often reachable over IPv4 only inside hospital networks.
-    return str(min(found, key=lambda entry: entry[0] != socket.AF_INET)[4][0])
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _split(url: str) -> Any:
+    if any(c <= " " or c >= "\x7f" or c == "\\" for c in url):  # urlsplit would drop some of them in silence
+        raise PeerError(f"{url[:120]!r} holds characters that no address has", fix="percent-encode them")
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -7,10 +7,13 @@ is none. Source: Dataspace Protocol 2025-1-err1, negotiation/contract-schema.jso
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from synthema.canonical import canonical_json, digest
+from synthema.clock import from_text
 from synthema.dataspace.policy_wire import LOGICAL, ODRL, OPERATORS, RULE_KINDS, UNLESS, expand
 from synthema.errors import InputError
 
@@ -21,6 +24,7 @@ _NAMED = frozenset({"@context", "@type", "@id", "target", "assigner", "assignee"
 _POLICY_KEYS = _NAMED | {"profile"} | set(RULE_KINDS)
 _RULE_KEYS = frozenset({"@type", "@id", "action", "constraint", "target", "assigner", "assignee"})
 _CONSTRAINT_KEYS = frozenset({"leftOperand", "operator", "rightOperand", "@type", "@id"})
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 _MOST_RULES = 1000
 _DEEPEST = 16
 
@@ -50,6 +54,13 @@ def meaning(policy: Mapping[str, Json]) -> str:
     return digest(said | {key: value for key, value in policy.items() if ":" in key})
 
 
+def moment(text: str) -> datetime:
+    """A timestamp of an agreement. The schema lets the zone out: UTC is then the only reading both sides can share."""
+    if not _DATE_TIME.fullmatch(text):
+        raise InputError(f"'{text[:40]}' is not an xsd:dateTime", fix="write it like 2026-11-21T10:00:00Z")
+    return from_text(text if text.endswith("Z") or text[-6] in "+-" else text + "Z")
+
+
 def checked_offer(offer: Wire) -> Wire:
     """An offer from a message, unchanged; raises :class:`InputError` when any part of it is not understood."""
     _check_policy(offer, "Offer", "offer")
@@ -57,9 +68,13 @@ def checked_offer(offer: Wire) -> Wire:
 
 
 def checked_agreement(text: Wire) -> Wire:
-    """An agreement from a message, unchanged; raises like :func:`checked_offer`."""
+    """An agreement from a message, unchanged; raises like :func:`checked_offer`.
+
+    The specification's text asks for a timestamp, its schema does not: we always
+    send one, and do without where another connector sends none.
+    """
     _check_policy(text, "Agreement", "agreement")
-    for key in ("target", "assigner", "assignee", "timestamp"):
+    for key in ("target", "assigner", "assignee"):
         _require_text(text.get(key), f"agreement.{key}")
     return text
 
@@ -101,6 +116,8 @@ def _check_policy(policy: Wire, type_: str, where: str) -> None:
     for key in ("target", "assigner", "assignee", "timestamp"):
         if key in policy:
             _require_text(policy[key], f"{where}.{key}")
+    if "timestamp" in policy:
+        moment(policy["timestamp"])
     for item in _list(policy.get("profile", [])):
         _require_text(item, f"{where}.profile")
     for kind in RULE_KINDS:

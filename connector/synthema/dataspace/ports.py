@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -14,7 +14,6 @@ from synthema.dataspace.model import (
     Caller,
     CatalogueEntry,
     Hold,
-    Offered,
     OfferQuestion,
     Process,
     Refuse,
@@ -42,14 +41,12 @@ class Catalogue(Protocol):
     def visible(
         self, caller: Caller, *, dataset: str | None = None, after: str | None = None, limit: int = 100
     ) -> Sequence[CatalogueEntry]:
-        """Datasets the caller may see, in order of id.
+        """Datasets the caller may see, in order of id, each with the offers this caller may see.
 
         Only ``dataset`` if it is given; those after the id ``after``; at most ``limit``.
+        Offers are in wire form (:func:`policy_wire.to_wire`). Their number must not
+        change the number of questions that the port asks its own store.
         """
-        ...
-
-    def offers_for(self, dataset: str) -> Sequence[Offered]:
-        """The offers of a dataset, in wire form (:func:`policy_wire.to_wire`)."""
         ...
 
 
@@ -64,22 +61,24 @@ class Contracts(Protocol):
         """An agreement is final; called once on each side, within the transaction that makes it so."""
         ...
 
+    def why_ended(self, agreement: Agreement) -> str | None:
+        """Why nothing may flow under an agreement any more, in words; None while it is in force."""
+        ...
+
 
 class Artefacts(Protocol):
     """Hands out what an agreement lets the consumer have."""
 
     def open_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
-        """The bytes and their digest; raises :class:`NotFoundError` for anything the agreement does not cover."""
+        """The bytes and their digest, their hand-over being decided and kept in the log.
+
+        Raises :class:`NotFoundError` for anything the agreement does not cover, :class:`DeniedError` where the
+        policies do not permit it.
+        """
         ...
 
-
-class Compute(Protocol):
-    """Starts computations that come with a transfer of format ``Synthema-Compute``."""
-
-    def start_compute(
-        self, connection: Connection, process: Process, agreement: Agreement, parameters: Mapping[str, Any]
-    ) -> None:
-        """Take on the computation, within the transaction that starts the transfer; raise to refuse it."""
+    def reopen_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
+        """The same for a further piece of a hand-over that has begun: decided anew on the facts of now, not counted."""
         ...
 
 
@@ -101,6 +100,9 @@ class CautiousContracts:
             return Refuse(("the offer is not the one in the catalogue",))
         return Hold("the provider's offer differs from the one that was asked for")
 
+    def why_ended(self, agreement: Agreement) -> str | None:
+        return None
+
     def on_agreement(self, connection: Connection, agreement: Agreement) -> None:
         """Nothing more than what the log and the agreement table already hold."""
 
@@ -110,3 +112,6 @@ class NoArtefacts:
 
     def open_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
         raise NotFoundError("no such artefact", fix="ask for an artefact that the agreement covers")
+
+    def reopen_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
+        return self.open_artefact(agreement, artefact_id)

@@ -30,7 +30,7 @@ def step(
     thing = Entity(
         iri=log.iri(process.kind, process.id),
         types=(_TYPES[process.kind],),
-        attributes={"counterparty": Iri(process.peer), "subject": process.subject},
+        attributes={"counterparty": Iri(party(log, process.peer)), "subject": process.subject},
     )
     attributes: dict[str, Value | Iri] = {
         "message": message,
@@ -47,7 +47,7 @@ def step(
         label=f"{process.kind} {before or 'begins'} → {process.state}",
         started=at,
         ended=at,
-        agents=(Agent(sender, "Organization"),),
+        agents=(Agent(party(log, sender), "Organization"),),
         used=(thing,),
         attributes=attributes,
     )
@@ -61,7 +61,7 @@ def agreed(log: Log, agreement: Agreement, at: datetime) -> Activity:
         label="agreement is final",
         started=at,
         ended=at,
-        agents=(Agent(agreement.provider, "Organization"), Agent(agreement.consumer, "Organization")),
+        agents=tuple(Agent(party(log, did), "Organization") for did in (agreement.provider, agreement.consumer)),
         used=(Entity(log.iri("negotiation", agreement.negotiation), types=("ContractNegotiation",)),),
         generated=(
             Entity(
@@ -95,7 +95,12 @@ def moved(log: Log, process: Process, artefact: str, artefact_digest: str, *, re
     )
     label = "artefact received" if received else "artefact handed out"
     activity = _about(log, process, "ArtefactReceived" if received else "ArtefactHandedOut", label, at, {})
-    return replace(activity, agents=(Agent(process.peer, "Organization"),), used=(*activity.used, entity))
+    return replace(activity, agents=(Agent(party(log, process.peer), "Organization"),), used=(*activity.used, entity))
+
+
+def party(log: Log, identifier: str) -> str:
+    """A participant as an IRI: its did, or one of ours for a data space that names participants otherwise."""
+    return as_iri(log, "party", identifier)
 
 
 def as_iri(log: Log, kind: str, identifier: str) -> str:

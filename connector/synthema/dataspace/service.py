@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from synthema.canonical import digest_bytes
 from synthema.clock import Clock
 from synthema.config import Settings
 from synthema.dataspace import messages as m
 from synthema.dataspace import records, store
 from synthema.dataspace.catalogue import Offers
+from synthema.dataspace.dataplane import ArtefactPlane, DataFlowStatusMessage, DataPlane, HandOver, Planes, Signaller
+from synthema.dataspace.dataplane.fetching import Progress, Wanted, fetch
+from synthema.dataspace.dataplane.handing_out import HandingOut
 from synthema.dataspace.exchange import Exchange
-from synthema.dataspace.model import COMPUTE, PULL, Agreement, Artefact, Caller, Json, Process
+from synthema.dataspace.model import COMPUTE, PULL, Agreement, Caller, Json, Process
 from synthema.dataspace.negotiation import Negotiations
-from synthema.dataspace.peer import DIGEST_HEADER, PeerClient
-from synthema.dataspace.ports import Artefacts, Catalogue, CautiousContracts, Compute, Contracts, Log, NoArtefacts
+from synthema.dataspace.peer import PeerClient
+from synthema.dataspace.ports import Artefacts, Catalogue, CautiousContracts, Contracts, Log, NoArtefacts
 from synthema.dataspace.ports import PendingGuard as Guard
 from synthema.dataspace.reconciler import Pace, Reconciler
-from synthema.dataspace.transfer import TOKEN, Transfers
+from synthema.dataspace.transfer import Transfers
 from synthema.dataspace.transitions import Kind
-from synthema.errors import ConflictError, DeniedError, InputError, IntegrityError, NotFoundError, PeerError
+from synthema.errors import ConflictError, DeniedError, InputError, NotFoundError, PeerError, SynthemaError
 from synthema.storage import Database
 
 ARTEFACTS = "/artefacts"
 MAX_ARTEFACT_BYTES = 1024**3
+SETTLING_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Ports:
     catalogue: Catalogue
     contracts: Contracts = field(default_factory=CautiousContracts)
     artefacts: Artefacts = field(default_factory=NoArtefacts)
-    compute: Compute | None = None
+    planes: Sequence[DataPlane] = ()
     guard: Guard | None = None
 
 
@@ -71,19 +76,26 @@ class Dataspace:
         exchange = Exchange(log, clock, settings.did, guarded=ports.guard is not None)
         self.offers = Offers(ports.catalogue, settings.public_url, settings.did, settings.name, self.caller_of)
         self._negotiations = Negotiations(exchange, self.offers, ports.contracts, callback)
-        self._transfers = Transfers(exchange, ports.artefacts, ports.compute, callback, settings.public_url + ARTEFACTS)
+        pull = ArtefactPlane(database, clock, settings.public_url + ARTEFACTS)
+        self._planes = Planes(database, log, clock, settings.did, (pull, *ports.planes))
+        self._signaller = Signaller(self._planes)
+        self._handing_out = HandingOut(database, exchange, ports.artefacts)
+        self._transfers = Transfers(exchange, self._planes, ports.contracts, callback)
         exchange.flows = {"negotiation": self._negotiations, "transfer": self._transfers}
         self._exchange = exchange
         self.reconciler = Reconciler(database, exchange, peers, clock, ports.guard, pace)
         self._commits = _Commits(database)
+        self._planes.attach(self)
 
     def start(self) -> None:
         """Take up the work that waits."""
         self.reconciler.start()
+        self._signaller.start()
 
     def stop(self) -> None:
         """Stop working; what waits is kept."""
         self.reconciler.stop()
+        self._signaller.stop()
 
     def caller_of(self, did: str) -> Caller:
         """The registered peer with this did, as a caller."""
@@ -120,16 +132,68 @@ class Dataspace:
         return self._database.write(lambda c: self._exchange.receive(c, kind, caller, identifier, message, key=key))
 
     def process_seen_by(self, kind: Kind, caller: Caller, identifier: str) -> Process:
-        """A process as its counterparty may see it; raises :class:`NotFoundError` for anybody else."""
-        with self._database.read() as connection:
-            process = self._exchange.of_caller(connection, kind, caller, identifier)
+        """A process as its counterparty may see it; raises :class:`NotFoundError` for anybody else.
+
+        Who asks right after a message of ours would be told a state that it has
+        just ended: its answer to that message is awaited for a moment.
+        """
+        deadline = time.monotonic() + SETTLING_SECONDS
+        while True:
+            seen = self._commits.number
+            with self._database.read() as connection:
+                process = self._exchange.of_caller(connection, kind, caller, identifier)
+                ours = store.sending(connection, process.id)
+            left = deadline - time.monotonic()
+            if ours is None or not ours.in_the_air or left <= 0:
+                break
+            self._commits.wait(seen, left)
         if process.state is None:
             raise store.unknown(kind)
         return process
 
-    def artefact_asked(self, caller: Caller, token: str, artefact_id: str) -> Artefact:
+    def artefact_asked(self, caller: Caller, token: str, artefact_id: str) -> HandOver:
         """An artefact for the consumer of a started transfer; raises :class:`NotFoundError` for anybody else."""
-        return self._transfers.open_artefact(self._database, caller, token, artefact_id)
+        return self._handing_out.open(caller, token, artefact_id)
+
+    # --- what data planes say
+
+    def flow_started(self, status: DataFlowStatusMessage) -> None:
+        """A data plane has started what it was still starting: the counterparty is told, with the address."""
+
+        def tell(connection: Connection, process: Process) -> None:
+            self._planes.reached(connection, process.id, status.state, status.error)
+            self._exchange.send(connection, process, self._transfers.started(process, status.data_address))
+
+        self._command("transfer", status.data_flow_id, tell)
+
+    def flow_prepared(self, status: DataFlowStatusMessage) -> None:
+        """A consumer's data plane has got ready for what it was still preparing."""
+        self._database.write(lambda c: self._planes.reached(c, status.data_flow_id, status.state, status.error))
+
+    def flow_completed(self, flow: str) -> None:
+        """A data plane has got everything across; one that says so twice changes nothing."""
+
+        def complete(connection: Connection, process: Process) -> None:
+            if not process.ended:
+                self._exchange.send(connection, process, self._transfers.completion(process))
+
+        self._command("transfer", flow, complete)
+
+    def flow_errored(self, flow: str, reason: str) -> None:
+        """A data plane cannot go on: the transfer ends, and the counterparty is told why."""
+
+        def end(connection: Connection, process: Process) -> None:
+            if not process.ended and not store.waits_to_end(connection, process.id):
+                self._exchange.end(connection, process, "errored", (reason,))
+
+        self._command("transfer", flow, end)
+
+    def basis_ended(self, connection: Connection, agreement: str, state: str) -> None:
+        """An agreement does not count any more: end its transfers, within the transaction that ended it."""
+        reason = f"the agreement it rests on has ended ({state})"
+        for process in store.transfers_under(connection, agreement):
+            if not process.ended and not store.waits_to_end(connection, process.id):
+                self._exchange.end(connection, process, "agreement-ended", (reason,))
 
     # --- what our own people and rooms ask
 
@@ -183,13 +247,16 @@ class Dataspace:
         self._command("transfer", identifier, lambda c, p: self._exchange.send(c, p, self._transfers.completion(p)))
 
     def resume(self, identifier: str) -> None:
-        """Start a suspended transfer again (or, as provider, one that was held)."""
+        """Start a suspended transfer again (or, as provider, one that was held); a data plane is asked first."""
+        process = self.process("transfer", identifier)
+        process.machine.advance(process.state, "TransferStartMessage", process.role)
+        start = self._transfers.start(process)
 
         def again(connection: Connection, process: Process) -> None:
-            start = self._transfers.start(process)
-            self._exchange.send(connection, process, start.message)
-            if start.also is not None:
-                start.also(connection)
+            if start is not None:
+                self._exchange.send(connection, process, start.message)
+                if start.also is not None:
+                    start.also(connection)
 
         self._command("transfer", identifier, again)
 
@@ -285,9 +352,10 @@ class Dataspace:
     def request_transfer(
         self, agreement: Agreement, format_: str = PULL, parameters: Mapping[str, Json] | None = None
     ) -> Process:
-        """Ask for a transfer under an agreement; returns at once."""
-        base = self.base_of(agreement.provider)
-        return self._database.write(lambda c: self._transfers.request(c, agreement, base, format_, parameters))
+        """Ask for a transfer under an agreement; returns at once. A data plane of ours for the format gets ready."""
+        process = self._transfers.draft(agreement, self.base_of(agreement.provider), format_, parameters)
+        self._planes.prepare(process, agreement)
+        return self._database.write(lambda c: self._transfers.request(c, process))
 
     def request_compute(self, agreement: Agreement, parameters: Mapping[str, Json], timeout: float) -> Process:
         """Ask for a computation at the provider and wait until it is taken on; errors as :meth:`negotiate`."""
@@ -307,25 +375,41 @@ class Dataspace:
         max_bytes: int = MAX_ARTEFACT_BYTES,
         expected_digest: str | None = None,
     ) -> bytes:
-        """The bytes of an artefact under an agreement, checked against the provider's digest.
-
-        ``expected_digest`` is a digest known from elsewhere (a certificate, say)
-        and is checked as well. Raises :class:`IntegrityError` when a digest does
-        not fit, and the errors of :meth:`negotiate`.
-        """
+        """The bytes of an artefact under an agreement, for those that fit into memory; else as :meth:`fetch`."""
         if agreement.provider != peer:
             raise ConflictError("the agreement is with another provider", fix=f"pull from {agreement.provider}")
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "artefact"
+            wanted = Wanted(artefact, max_bytes, expected_digest)
+            self.fetch(agreement, wanted, target, timeout=timeout)
+            return target.read_bytes()
+
+    def fetch(
+        self,
+        agreement: Agreement,
+        wanted: Wanted,
+        target: Path,
+        *,
+        timeout: float = 60.0,
+        progress: Progress | None = None,
+    ) -> str:
+        """Fetch an artefact under an agreement into a file, by a transfer of its own; returns its digest.
+
+        What an interrupted attempt has fetched into the same place is gone on with. Raises :class:`IntegrityError`
+        when the bytes are not those of the provider's digest, or of one known from elsewhere (a certificate, say),
+        and the errors of :meth:`negotiate`.
+        """
         process = self.request_transfer(agreement)
         started = self.wait("transfer", process.id, timeout, lambda p: p.ended or p.state == "STARTED")
         if started.state != "STARTED":
             raise _refused("the transfer", started)
         with self._ending_on_failure(started):
-            body, found = self._fetch(started, artefact, max_bytes, expected_digest)
+            digest = fetch(self.peers, started, wanted, target, progress)
         now = self._clock.now()
-        activity = records.moved(self._log, started, artefact, found, received=True, at=now)
+        activity = records.moved(self._log, started, wanted.artefact, digest, received=True, at=now)
         self._database.write(lambda connection: self._log.append(connection, activity))
         self.complete(started.id)
-        return body
+        return digest
 
     def wait(self, kind: Kind, identifier: str, timeout: float, until: Callable[[Process], bool]) -> Process:
         """Wait for a process to come into a state; errors as :meth:`negotiate`."""
@@ -350,29 +434,14 @@ class Dataspace:
 
     # --- inside
 
-    def _fetch(self, process: Process, artefact: str, max_bytes: int, expected: str | None) -> tuple[bytes, str]:
-        address = m.DataAddress.model_validate(process.details.get("address") or {})
-        if address.endpoint is None:
-            raise PeerError("the provider's start message names no endpoint", fix="ask its operator")
-        path = self.peers.path_of(process.peer, address.endpoint).rstrip("/")
-        body, headers = self.peers.get_file(
-            process.peer, f"{path}/{m.path_segment(artefact)}", max_bytes, address.property(TOKEN)
-        )
-        found = digest_bytes(body)
-        if found != headers.get(DIGEST_HEADER.lower()) or found != (expected or found):
-            raise IntegrityError(
-                f"the bytes of {artefact} are not what their digest says",
-                fix="pull again; if it stays so, tell the provider",
-                where=artefact,
-            )
-        return body, found
-
     @contextmanager
     def _ending_on_failure(self, process: Process) -> Iterator[None]:
+        """A transfer whose fetching failed is ended, unless the provider has ended it already."""
         try:
             yield
-        except (PeerError, IntegrityError) as error:
-            self.terminate("transfer", process.id, (error.message,))
+        except SynthemaError as error:
+            with suppress(ConflictError):
+                self.terminate("transfer", process.id, (error.message,))
             raise
 
     def _only_offer(self, peer: str, dataset: str) -> Json:

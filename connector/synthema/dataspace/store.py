@@ -14,17 +14,17 @@ from typing import Any, Literal
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Integer,
     Row,
     String,
     Table,
     UniqueConstraint,
-    and_,
+    bindparam,
     delete,
-    func,
+    exists,
     insert,
-    or_,
     select,
     update,
 )
@@ -96,8 +96,8 @@ tasks = Table(
     Column("rejections", Integer, nullable=False),
     Column("created", UtcDateTime, nullable=False),
     Column("due", UtcDateTime, nullable=False, index=True),
+    # Who works on it now. A lease is a due time in the future: when it is over, the task is due again.
     Column("leased_by", String),
-    Column("leased_until", UtcDateTime),
     # Numbers are never used twice: a worker that lost its task must not find another under its number.
     sqlite_autoincrement=True,
 )
@@ -105,7 +105,10 @@ tasks = Table(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Slow work that waits: a step of our own, or a message to send until it is acknowledged."""
+    """Slow work that waits: a step of our own, or a message to send until it is acknowledged.
+
+    ``attempts`` counts the times it was taken up, ``rejections`` those that ended with a plain refusal.
+    """
 
     number: int
     process: str
@@ -119,7 +122,11 @@ class Task:
     created: datetime
     due: datetime
     leased_by: str | None = None
-    leased_until: datetime | None = None
+
+    @property
+    def in_the_air(self) -> bool:
+        """Whether the counterparty may have got this message without our knowing: an attempt has no known outcome."""
+        return self.what == "send" and self.attempts > self.rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +140,25 @@ class Received:
 
 def add_process(connection: Connection, process: Process) -> None:
     """Keep a new process."""
-    connection.execute(insert(processes).values(_process_row(process)))
+    connection.execute(_ADD_PROCESS, _process_row(process))
 
 
 def save_process(connection: Connection, process: Process) -> None:
     """Keep the changed process."""
-    connection.execute(update(processes).where(processes.c.id == process.id).values(_process_row(process)))
+    connection.execute(_SAVE_PROCESS, _process_row(process) | {"of": process.id})
 
 
 def process(connection: Connection, kind: Kind, identifier: str) -> Process:
     """A process by our identifier; raises :class:`NotFoundError`."""
-    row = connection.execute(
-        select(processes).where(processes.c.id == identifier, processes.c.kind == kind)
-    ).one_or_none()
-    if row is None:
+    found = any_process(connection, identifier)
+    if found is None or found.kind != kind:
         raise unknown(kind)
-    return _process_from(row)
+    return found
 
 
 def any_process(connection: Connection, identifier: str) -> Process | None:
     """A process of either kind by our identifier, if there is one."""
-    row = connection.execute(select(processes).where(processes.c.id == identifier)).one_or_none()
+    row = connection.execute(_PROCESS, {"of": identifier}).one_or_none()
     return None if row is None else _process_from(row)
 
 
@@ -229,26 +234,23 @@ def keep_message(
 ) -> None:
     """Note a message that has been acted on, for the timeline and against repetition."""
     connection.execute(
-        insert(messages).values(
-            process=process.id,
-            direction=direction,
-            message=message,
-            digest=digest,
-            state=process.state,
-            peer=process.peer,
-            key=key,
-            at=at,
-        )
+        _ADD_MESSAGE,
+        {
+            "process": process.id,
+            "direction": direction,
+            "message": message,
+            "digest": digest,
+            "state": process.state,
+            "peer": process.peer,
+            "key": key,
+            "at": at,
+        },
     )
 
 
 def received_before(connection: Connection, peer: str, key: str) -> Received | None:
     """What was done for this peer's message with this key, if it came before."""
-    row = connection.execute(
-        select(messages.c.process, messages.c.message, messages.c.digest).where(
-            messages.c.peer == peer, messages.c.key == key, messages.c.direction == "in"
-        )
-    ).one_or_none()
+    row = connection.execute(_RECEIVED, {"from": peer, "under": key}).one_or_none()
     return None if row is None else Received(row.process, row.message, row.digest)
 
 
@@ -283,25 +285,25 @@ def add_task(
 ) -> None:
     """Queue slow work; it happens after the transaction has committed."""
     connection.execute(
-        insert(tasks).values(
-            process=process_id,
-            what=what,
-            message=message,
-            path=path,
-            body=body,
-            key=key,
-            attempts=0,
-            rejections=0,
-            created=now,
-            due=now,
-        )
+        _ADD_TASK,
+        {
+            "process": process_id,
+            "what": what,
+            "message": message,
+            "path": path,
+            "body": body,
+            "key": key,
+            "attempts": 0,
+            "rejections": 0,
+            "created": now,
+            "due": now,
+        },
     )
 
 
-def drop_tasks(connection: Connection, process_id: str, what: Literal["step", "send"] | None = None) -> None:
+def drop_tasks(connection: Connection, process_id: str) -> None:
     """Forget the waiting work of a process."""
-    chosen = delete(tasks).where(tasks.c.process == process_id)
-    connection.execute(chosen if what is None else chosen.where(tasks.c.what == what))
+    connection.execute(delete(tasks).where(tasks.c.process == process_id))
 
 
 def sending(connection: Connection, process_id: str) -> Task | None:
@@ -312,48 +314,105 @@ def sending(connection: Connection, process_id: str) -> Task | None:
     return None if row is None else Task(**row._mapping)  # noqa: SLF001
 
 
+def waiting(connection: Connection, process_id: str) -> tuple[tuple[int, str | None], ...]:
+    """The work of a process that waits, oldest first: its number, and the message to send (None for a step)."""
+    rows = connection.execute(_WAITING, {"of": process_id})
+    return tuple((row.number, row.message if row.what == "send" else None) for row in rows)
+
+
+def outgoing(connection: Connection, process_id: str) -> tuple[tuple[int, str], ...]:
+    """The messages of a process that wait to be acknowledged, oldest first: number and name of each."""
+    return tuple((number, message) for number, message in waiting(connection, process_id) if message is not None)
+
+
+def waits_to_end(connection: Connection, process_id: str) -> bool:
+    """Whether a message of ours that ends the process waits to be sent."""
+    ends = tasks.c.message.like("%Termination%")
+    return connection.execute(select(tasks.c.number).where(tasks.c.process == process_id, ends)).first() is not None
+
+
 def next_due(connection: Connection) -> datetime | None:
     """When the next task can be taken; None when there is none."""
-    rows = connection.execute(select(tasks.c.due, tasks.c.leased_until).where(_first_of_process()))
-    return min((max(row.due, row.leased_until or row.due) for row in rows), default=None)
+    due: datetime | None = connection.scalar(_NEXT_DUE)
+    return due
 
 
-def lease_tasks(connection: Connection, holder: str, now: datetime, duration: timedelta, limit: int) -> Sequence[Task]:
+def lease_tasks(
+    connection: Connection, holder: str, now: datetime, duration: timedelta, limit: int
+) -> tuple[Task, ...]:
     """Take the oldest due tasks, one for each process at most, so that messages of a process keep their order."""
-    free = and_(tasks.c.due <= now, or_(tasks.c.leased_until.is_(None), tasks.c.leased_until <= now))
-    rows = connection.execute(
-        select(tasks).where(_first_of_process(), free).order_by(tasks.c.due, tasks.c.number).limit(limit)
-    ).all()
-    taken = [Task(**row._mapping) for row in rows]  # noqa: SLF001
+    chosen = _FIRST.where(tasks.c.due <= now).order_by(tasks.c.due, tasks.c.number).limit(limit)
+    rows = connection.execute(chosen).all()
+    return _lease(connection, rows, holder, now + duration) if rows else ()
+
+
+def lease_next(connection: Connection, process_id: str, holder: str, now: datetime, duration: timedelta) -> Task | None:
+    """Take the next task of a process if it is due, within the transaction that has just made or freed it."""
+    row = connection.execute(_OLDEST, {"of": process_id}).one_or_none()
+    if row is None or row.due > now or row.leased_by is not None:
+        return None
+    return _lease(connection, [row], holder, now + duration)[0]
+
+
+def release_leases(connection: Connection, holder: str, now: datetime) -> None:
+    """Free what this holder had taken before it died: it is due now."""
+    connection.execute(update(tasks).where(tasks.c.leased_by == holder).values(leased_by=None, due=now))
+
+
+def put_back(connection: Connection, task: Task, now: datetime) -> None:
+    """Undo a lease of a task that was not begun."""
     connection.execute(
         update(tasks)
-        .where(tasks.c.number.in_([task.number for task in taken]))
-        .values(leased_by=holder, leased_until=now + duration, attempts=tasks.c.attempts + 1)
+        .where(tasks.c.number == task.number, tasks.c.attempts == task.attempts)
+        .values(due=now, leased_by=None, attempts=tasks.c.attempts - 1)
     )
-    return taken
 
 
-def release_leases(connection: Connection, holder: str) -> None:
-    """Free what this holder had taken before it died."""
-    connection.execute(update(tasks).where(tasks.c.leased_by == holder).values(leased_by=None, leased_until=None))
-
-
-def postpone(connection: Connection, number: int, due: datetime, *, rejected: bool) -> None:
-    """Try a task again later."""
+def postpone(connection: Connection, task: Task, due: datetime, *, rejected: bool) -> None:
+    """Try a task again later, unless it was taken by another since: the number of attempts tells."""
     connection.execute(
         update(tasks)
-        .where(tasks.c.number == number)
-        .values(due=due, leased_by=None, leased_until=None, rejections=tasks.c.rejections + int(rejected))
+        .where(tasks.c.number == task.number, tasks.c.attempts == task.attempts)
+        .values(due=due, leased_by=None, rejections=tasks.c.rejections + int(rejected))
     )
 
 
 def finish(connection: Connection, number: int) -> bool:
-    """Remove a task that is done; False when it was dropped meanwhile."""
-    return connection.execute(delete(tasks).where(tasks.c.number == number)).rowcount == 1
+    """Remove a task that is done; False when it was dropped, or done by another, meanwhile."""
+    return connection.execute(_FINISH, {"done": number}).rowcount == 1
 
 
-def _first_of_process() -> Any:
-    return tasks.c.number.in_(select(func.min(tasks.c.number)).group_by(tasks.c.process).scalar_subquery())
+def _lease(connection: Connection, rows: Sequence[Row[Any]], holder: str, until: datetime) -> tuple[Task, ...]:
+    taken = {"leased_by": holder, "due": until}
+    numbers = [row.number for row in rows]
+    connection.execute(update(tasks).where(tasks.c.number.in_(numbers)).values(**taken, attempts=tasks.c.attempts + 1))
+    return tuple(Task(**dict(row._mapping) | taken | {"attempts": row.attempts + 1}) for row in rows)  # noqa: SLF001
+
+
+def _is_first() -> ColumnElement[bool]:
+    """The task is the oldest of its process, so that a process does one thing after the other."""
+    earlier = tasks.alias()
+    return ~exists().where(earlier.c.process == tasks.c.process, earlier.c.number < tasks.c.number)
+
+
+# Used for every message or at every commit, so they are put together once.
+_ADD_PROCESS = insert(processes)
+_SAVE_PROCESS = update(processes).where(processes.c.id == bindparam("of"))
+_PROCESS = select(processes).where(processes.c.id == bindparam("of"))
+_ADD_MESSAGE = insert(messages)
+_RECEIVED = select(messages.c.process, messages.c.message, messages.c.digest).where(
+    messages.c.peer == bindparam("from"), messages.c.key == bindparam("under"), messages.c.direction == "in"
+)
+_ADD_TASK = insert(tasks)
+_FINISH = delete(tasks).where(tasks.c.number == bindparam("done"))
+_FIRST = select(tasks).where(_is_first())
+_NEXT_DUE = select(tasks.c.due).where(_is_first()).order_by(tasks.c.due).limit(1)
+_WAITING = (
+    select(tasks.c.number, tasks.c.what, tasks.c.message)
+    .where(tasks.c.process == bindparam("of"))
+    .order_by(tasks.c.number)
+)
+_OLDEST = select(tasks).where(tasks.c.process == bindparam("of")).order_by(tasks.c.number).limit(1)
 
 
 def _process_row(process: Process) -> dict[str, Any]:

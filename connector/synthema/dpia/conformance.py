@@ -78,6 +78,7 @@ class Finding:
     due: datetime | None = None
     evidence: str | None = None
     measured_at: datetime | None = None
+    release: str | None = None  # the thing that a post-release gate is about
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON."""
@@ -354,10 +355,11 @@ def _again(dpia: Dpia, gate: Gate, release: Release, at: datetime) -> Finding:
             due=due,
             evidence=None if newest is None else newest.source,
             measured_at=None if newest is None else since,
+            release=release.thing,
         )
     if newest is None:
         sentence = f"{what} is to be measured again by {due.date().isoformat()}."
-        return Finding("gate", gate.id, holds=True, sentence=sentence, due=due)
+        return Finding("gate", gate.id, holds=True, sentence=sentence, due=due, release=release.thing)
     results = judge_gate(dpia, gate, [item for item in later if item.measured_at == since], at)
     worst = next((result for result in results if not result.passed), results[0])
     return Finding(
@@ -369,4 +371,5 @@ def _again(dpia: Dpia, gate: Gate, release: Release, at: datetime) -> Finding:
         due=due,
         evidence=newest.source,
         measured_at=since,
+        release=release.thing,
     )

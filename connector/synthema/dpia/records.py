@@ -129,6 +129,12 @@ def releases_of(connection: Connection, dpia_id: str, recalled: Iterable[str]) -
     return tuple(Release(row["thing"], row["released_at"], tuple(about[row["thing"]])) for row in kept)
 
 
+def sources_of(connection: Connection, thing: str) -> tuple[str, ...]:
+    """In which runs a release was measured, each once, the first one first."""
+    query = select(dpia_evidence.c.source).where(dpia_evidence.c.about == thing).order_by(dpia_evidence.c.measured_at)
+    return tuple(dict.fromkeys(connection.scalars(query)))
+
+
 def _evidence(row: Any) -> Evidence:
     return Evidence(**{name: row[name] for name in Evidence.__slots__})
 

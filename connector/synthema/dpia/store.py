@@ -17,7 +17,7 @@ from synthema.canonical import canonical_json
 from synthema.clock import Clock
 from synthema.dpia import records
 from synthema.dpia.check import Evidence, GateReport, check
-from synthema.dpia.conformance import Conformance, PluginState, end_of, examine
+from synthema.dpia.conformance import Conformance, Finding, PluginState, end_of, examine
 from synthema.dpia.model import Dpia, pin_plugins
 from synthema.dpia.parts import GOOD_OUTCOMES, Phase
 from synthema.dpia.records import Declaration, Declared, declaration_bytes
@@ -319,6 +319,16 @@ class DpiaStore:
             self._log.append(connection, activity)
 
         self._database.write(work)
+
+    def failing_releases(self) -> tuple[Finding, ...]:
+        """The post-release gates of all assessments in force that do not hold now, with what was released."""
+        found = (finding for version in self._in_force() for finding in self.examine(version).findings)
+        return tuple(finding for finding in found if finding.release is not None and not finding.holds)
+
+    def measured_in(self, release: str) -> tuple[str, ...]:
+        """The IRIs of the runs in which a release was measured, the first one first."""
+        with self._database.read() as connection:
+            return records.sources_of(connection, release)
 
     # inside ----------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from synthema import canonical
 from synthema.errors import InputError, IntegrityError
 from synthema.federation.ports import DidResolver, Signer
+from synthema.identity.versions import current_key, is_key_of
 from synthema.values import Closed
 
 ASSERTION_KEY = "assertion"
@@ -41,6 +42,7 @@ class Message(Closed):
 
     ``sequence`` numbers what a coordinator says to one site (1, 2, …); in a
     site's message it is the number it answers. ``round`` is 0 outside rounds.
+    ``key`` is the sender's key that signs, which may be replaced between rounds.
     """
 
     kind: SiteKind | CoordinatorKind
@@ -53,6 +55,7 @@ class Message(Closed):
     round_id: str | None = None
     body: dict[str, Any]
     attachment: str | None = None
+    key: str = ASSERTION_KEY
     signature: str = ""
 
     def signed_bytes(self) -> bytes:
@@ -120,14 +123,21 @@ def message_from_json(value: Any) -> Message:
 
 def seal(message: Message, attachment: bytes, signer: Signer) -> Parcel:
     """Bind the attachment, sign, and pack."""
-    bound = message.model_copy(update={"attachment": canonical.digest_bytes(attachment) if attachment else None})
-    signature = signer.sign(ASSERTION_KEY, bound.signed_bytes())
+    key = current_key(signer, ASSERTION_KEY)
+    digest = canonical.digest_bytes(attachment) if attachment else None
+    bound = message.model_copy(update={"attachment": digest, "key": key})
+    signature = signer.sign(key, bound.signed_bytes())
     return Parcel(bound.model_copy(update={"signature": base64.b64encode(signature).decode()}), attachment)
 
 
 def verify(message: Message, resolver: DidResolver) -> None:
     """Raise :class:`IntegrityError` unless the message bears the signature of the sender it names."""
-    key = Ed25519PublicKey.from_public_bytes(resolver.verification_key(f"{message.sender}#{ASSERTION_KEY}"))
+    method = f"{message.sender}#{message.key}"
+    if not is_key_of(method, message.sender):
+        raise IntegrityError(
+            f"a '{message.kind}' message names a key that is not for messages", fix="sign with the identity's key"
+        )
+    key = Ed25519PublicKey.from_public_bytes(resolver.verification_key(method))
     try:
         key.verify(base64.b64decode(message.signature, validate=True), message.signed_bytes())
     except (InvalidSignature, ValueError) as error:

@@ -40,6 +40,19 @@ CHECKS: Final = (
 )
 """What :func:`verify` checks, in this order; an error names the number and the sentence."""
 
+
+class FailedCheckError(IntegrityError):
+    """A credential failed one of the numbered :data:`CHECKS`: ``check``, for ``reason``."""
+
+    def __init__(self, check: int, reason: str) -> None:
+        super().__init__(
+            f"check {check} of {len(CHECKS)} failed ({CHECKS[check - 1]}): {reason}",
+            fix="do not rely on this credential; ask its issuer",
+        )
+        self.check = check
+        self.reason = reason
+
+
 StatusLookup = Callable[[str], Mapping[str, Any]]
 """Finds the signed status list credential at an address; raises when it cannot."""
 
@@ -165,7 +178,7 @@ def _check_proofs(credential: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _key_of(proof: Mapping[str, Any], resolver: DidResolver) -> bytes:
     try:
-        return resolver.verification_key(proof["verificationMethod"])
+        return resolver.verification_key(proof["verificationMethod"], made_at=_moment(6, proof, "created"))
     except (DeniedError, InputError) as error:
         raise _failed(4, error.message) from error
 
@@ -239,8 +252,5 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _failed(check: int, reason: str) -> IntegrityError:
-    return IntegrityError(
-        f"check {check} of {len(CHECKS)} failed ({CHECKS[check - 1]}): {reason}",
-        fix="do not rely on this credential; ask its issuer",
-    )
+def _failed(check: int, reason: str) -> FailedCheckError:
+    return FailedCheckError(check, reason)

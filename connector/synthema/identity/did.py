@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
+from urllib.parse import quote, unquote
 
 from synthema.canonical import parse_json_strictly
-from synthema.clock import Clock
+from synthema.clock import Clock, from_text
 from synthema.errors import DeniedError, InputError, PeerError
 from synthema.identity.keys import Signer
 from synthema.identity.multibase import decode_ed25519_key, encode_ed25519_key
+from synthema.identity.versions import KeyVersion, RotatingSigner
 
 PUBLISHED_KEYS = ("assertion", "log", "witness")
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -30,9 +32,12 @@ _CONTEXTS = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey
 Fetch = Callable[[str], bytes]
 
 
-def document_url(origin: str) -> str:
-    """Where the DID document of an origin lies (did:web method, "Read")."""
-    return f"{origin.rstrip('/')}/.well-known/did.json"
+def document_url(origin: str, did: str = "") -> str:
+    """Where a DID document lies below its origin (did:web method, "Read"); a did:web with a path has it there."""
+    path = did.split(":")[3:] if did.startswith("did:web:") else []
+    if not path:
+        return f"{origin.rstrip('/')}/.well-known/did.json"
+    return f"{origin.rstrip('/')}/{'/'.join(quote(unquote(part), safe='') for part in path)}/did.json"
 
 
 def did_document(
@@ -42,32 +47,56 @@ def did_document(
     services: Iterable[Mapping[str, Any]] = (),
     *,
     people: Mapping[str, bytes] | None = None,
+    former: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The DID document of this connector: a Multikey for each published key.
 
     ``services`` are given as ``id`` (fragment or DID URL), ``type`` and
     ``serviceEndpoint``. ``people`` adds role keys, fragment → raw public key,
     so that an outsider can check the signature of a data protection officer.
+    ``former`` are methods of keys that sign nothing any more: they are published
+    for what they signed in their time, and listed for no purpose. A replaced
+    identity key stays with its end, a revoked one without any use.
     """
-    keys = {key_id: signer.public_key(key_id) for key_id in PUBLISHED_KEYS} | dict(people or {})
-    methods = [
-        {
-            "id": f"{did}#{fragment}",
-            "type": "Multikey",
-            "controller": did,
-            "publicKeyMultibase": encode_ed25519_key(public_key),
-        }
-        for fragment, public_key in keys.items()
+    versions = [version for key_id in PUBLISHED_KEYS for version in _versions(signer, key_id)]
+    methods = [_method(did, version) for version in versions]
+    methods += [_method(did, KeyVersion("person", name, key)) for name, key in (people or {}).items()]
+    now = signer.now() if isinstance(signer, RotatingSigner) else None
+    speaking = [
+        f"{did}#{version.name}"
+        for version in versions
+        if version.purpose == "assertion" and (now is None or version.authenticates_at(now))
     ]
     return {
         "@context": _CONTEXTS,
         "id": did,
         "alsoKnownAs": [public_url],
-        "verificationMethod": methods,
-        "assertionMethod": [method["id"] for method in methods],
-        "authentication": [f"{did}#assertion"],
+        "verificationMethod": [*methods, *(dict(method) for method in former)],
+        "assertionMethod": [method["id"] for method in methods if "revoked" not in method],
+        "authentication": speaking,
+        # Self-issued tokens are signed with a key that stands here (DCP 1.0.1, "Validating Self-Issued ID Tokens").
+        "capabilityInvocation": speaking,
         "service": [_service(did, service) for service in services],
     }
+
+
+def _versions(signer: Signer, key_id: str) -> tuple[KeyVersion, ...]:
+    if isinstance(signer, RotatingSigner):
+        return signer.versions(key_id)
+    return (KeyVersion(key_id, key_id, signer.public_key(key_id)),)
+
+
+def _method(did: str, version: KeyVersion) -> dict[str, str]:
+    method = {
+        "id": f"{did}#{version.name}",
+        "type": "Multikey",
+        "controller": did,
+        "publicKeyMultibase": encode_ed25519_key(version.public_key),
+    }
+    if version.expires is None:
+        return method
+    until = version.expires.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return method | {"expires": until} | ({"revoked": until} if version.revoked else {})
 
 
 def _service(did: str, service: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +113,7 @@ class _Kept:
 
 
 class DidResolver:
-    """Finds the keys of registered parties. ``trusted`` maps each peer's DID to its registered origin.
+    """Finds the keys of registered parties. ``trusted`` maps each peer's DID to its registered origin; it may change.
 
     ``own`` holds documents that need no fetching, such as this connector's.
     ``fetch`` gets an address and returns bytes; it must not follow redirects.
@@ -100,31 +129,40 @@ class DidResolver:
         max_age: timedelta = MAX_AGE,
     ) -> None:
         self._fetch = fetch
-        self._trusted = dict(trusted)
+        self._trusted = trusted
         self._own = {did: dict(document) for did, document in (own or {}).items()}
         self._clock = clock
         self._max_age = max_age
         self._kept: dict[str, _Kept] = {}
         self._lock = Lock()
 
-    def resolve(self, did: str) -> dict[str, Any]:
-        """The DID document of a registered party.
+    def with_origins(self, trusted: Mapping[str, str]) -> DidResolver:
+        """Another resolver that reads in the same way, for these parties only and with copies of its own."""
+        return DidResolver(self._fetch, trusted, self._clock, max_age=self._max_age)
+
+    def resolve(self, did: str, *, newest: bool = False) -> dict[str, Any]:
+        """The DID document of a registered party; ``newest`` asks again where our copy is not from just now.
 
         Raises :class:`DeniedError` for a DID that is not registered, and
         :class:`PeerError` when its origin does not answer with its document.
         """
-        return self._document(did, self._max_age)
+        return self._document(did, MINIMUM_AGE if newest else self._max_age)
 
-    def verification_key(self, did_url: str, purpose: str = "assertionMethod") -> bytes:
+    def verification_key(
+        self, did_url: str, purpose: str = "assertionMethod", *, made_at: datetime | None = None
+    ) -> bytes:
         """The raw Ed25519 key that ``did#fragment`` names, if its DID allows it for this purpose.
 
-        Raises as :meth:`resolve`, and :class:`DeniedError` when the party has no such key.
+        ``made_at`` is when the signature says it was made (``None``: now): a key
+        that was replaced since is still good for it. Raises as :meth:`resolve`,
+        and :class:`DeniedError` when the party has no such key.
         """
         did, separator, fragment = did_url.partition("#")
         if not separator or not fragment:
             raise InputError("a key is named without its fragment", fix="name it like did:web:host#assertion")
-        key = find_key(self.resolve(did), did_url, purpose) or find_key(
-            self._document(did, MINIMUM_AGE), did_url, purpose
+        at = made_at or self._clock.now()
+        key = find_key(self.resolve(did), did_url, purpose, at) or find_key(
+            self.resolve(did, newest=True), did_url, purpose, at
         )
         if key is None:
             raise DeniedError(
@@ -148,7 +186,7 @@ class DidResolver:
         # A clock that was set back makes the age negative: then the copy is not trusted either.
         if kept is not None and timedelta(0) <= now - kept.fetched_at < max_age:
             return kept.document
-        document = self._read(did, document_url(origin))
+        document = self._read(did, document_url(origin, did))
         with self._lock:
             self._kept[did] = _Kept(document, now)
         return document
@@ -163,8 +201,11 @@ class DidResolver:
         return document
 
 
-def find_key(document: Mapping[str, Any], did_url: str, purpose: str) -> bytes | None:
-    """The Ed25519 Multikey of this id in a DID document, if it is listed for the purpose; else ``None``."""
+def find_key(document: Mapping[str, Any], did_url: str, purpose: str, made_at: datetime | None = None) -> bytes | None:
+    """The Ed25519 Multikey of this id in a DID document, if it is listed for the purpose; else ``None``.
+
+    With ``made_at``, ``None`` as well for a key that had ended then, or is revoked now.
+    """
     did = document.get("id")
     absolute = {did_url, did_url.removeprefix(str(did))}
     if not any(isinstance(entry, str) and entry in absolute for entry in _list(document.get(purpose))):
@@ -177,11 +218,27 @@ def find_key(document: Mapping[str, Any], did_url: str, purpose: str) -> bytes |
     # Two methods under one id could be read differently by two readers.
     if len(methods) != 1 or methods[0].get("controller") != did or methods[0].get("type") != "Multikey":
         return None
+    if made_at is not None and not counts_at(methods[0], made_at):
+        return None
     text = methods[0].get("publicKeyMultibase")
     try:
         return decode_ed25519_key(text) if isinstance(text, str) else None
     except InputError:
         return None
+
+
+def counts_at(method: Mapping[str, Any], made_at: datetime) -> bool:
+    """Whether a signature made at this moment counts under a published key: before its end, and if it is not revoked.
+
+    A revoked key opens nothing, whenever the signature says it was made: who stole the key also writes the date.
+    """
+    if "revoked" in method:
+        return False
+    expires = method.get("expires")
+    try:
+        return expires is None or made_at < from_text(expires)
+    except (InputError, TypeError):
+        return False
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,8 +1,9 @@
-"""Tokens between connectors: short-lived, single-use JSON Web Tokens signed with Ed25519 (RFC 7519, RFC 8037).
+"""Self-issued ID tokens: how one connector proves to another who it is, without anybody in between.
 
-One algorithm, one key source: the algorithm is pinned, and the key is the one
-that ``kid`` names in the DID document of the issuer. Nothing in a token can
-bring its own key.
+A token is a JSON Web Token that its bearer signed itself, for one verifier, for
+a few minutes and for one use. Nothing in it can bring its own key.
+
+Source: Decentralized Claims Protocol 1.0.1, "Self-Issued ID Tokens" and "Validating Self-Issued ID Tokens".
 """
 
 from __future__ import annotations
@@ -10,23 +11,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column, Connection, String, Table, delete, insert, select
 
-from synthema.canonical import canonical_json, parse_json_strictly
 from synthema.clock import Clock
 from synthema.errors import DeniedError, InputError, IntegrityError
 from synthema.identity.did import DidResolver
-from synthema.identity.keys import Signer, verify_signature
-from synthema.identity.multibase import decode_base64url, encode_base64url
+from synthema.identity.jose import Jws, read_compact, sign_compact
+from synthema.identity.keys import Signer
+from synthema.identity.methods import key_of
+from synthema.identity.versions import current_key
 from synthema.ids import new_id
 from synthema.storage import Database, UtcDateTime, metadata
 
 KEY_ID = "assertion"
 MAX_LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=60)
-MAX_TOKEN_BYTES = 16 * 1024
+ACCESS: Final = "token"
+"""The claim that lets the verifier ask the bearer's credential service for presentations."""
+
+STEPS: Final = (
+    "issuer and subject are the same party",
+    "it is meant for this verifier",
+    "it is signed with a key the party lists under capabilityInvocation",
+    "the party's DID document is its own",
+    "it is valid already",
+    "it has not expired",
+    "it was not used before",
+)
+"""How :func:`verify` goes about it; a refusal names the number and the sentence."""
+
 _REGISTERED = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
 
 used_tokens = Table(
@@ -68,7 +83,7 @@ class ReplayStore:
         connection.execute(delete(used_tokens).where(used_tokens.c.expires_at < now))
         same = (used_tokens.c.issuer == issuer) & (used_tokens.c.token_id == token_id)
         if connection.execute(select(used_tokens.c.token_id).where(same)).first() is not None:
-            raise refused("it was used before")
+            raise refused(7, "it was used before")
         # Its end is kept with the leeway: until then a verifier would still accept it.
         row = {"issuer": issuer, "token_id": token_id, "expires_at": expires_at + LEEWAY}
         connection.execute(insert(used_tokens).values(row))
@@ -92,88 +107,84 @@ def mint(
     if not timedelta(seconds=1) <= lifetime <= MAX_LIFETIME:
         raise InputError("a token lives one second to ten minutes", fix="ask for a shorter lifetime")
     now = int(clock.now().timestamp())
-    header = {"alg": "EdDSA", "typ": "JWT", "kid": f"{issuer}#{KEY_ID}"}
     payload = {"sub": issuer} | values
     payload |= {"iss": issuer, "aud": audience, "jti": new_id("token")}
     payload |= {"iat": now, "nbf": now, "exp": now + int(lifetime.total_seconds())}
-    signed = f"{encode_base64url(canonical_json(header))}.{encode_base64url(canonical_json(payload))}"
-    return f"{signed}.{encode_base64url(signer.sign(KEY_ID, signed.encode()))}"
+    key = current_key(signer, KEY_ID)
+    return sign_compact(payload, f"{issuer}#{key}", lambda data: signer.sign(key, data))
 
 
 def verify(token: str, audience: str, resolver: DidResolver, clock: Clock, replay: ReplayStore) -> Claims:
-    """Check a token in full and spend it.
+    """Take a token through all of :data:`STEPS` and spend it.
 
     Raises :class:`DeniedError` whatever is wrong with it, and
     :class:`~synthema.errors.PeerError` when the issuer's keys cannot be read now.
     """
-    header, payload, signed, signature = _parts(token)
-    issuer = _require_text(payload, "iss")
-    _check_header(header, issuer)
-    key = resolver.verification_key(header["kid"], "authentication")
-    try:
-        verify_signature(key, signed, signature)
-    except IntegrityError as error:
-        raise refused("its signature is not the issuer's") from error
-    if payload.get("aud") != audience:
-        raise refused("it is meant for another audience")
-    now = clock.now()
-    issued_at, expires_at = _check_times(payload, now)
-    token_id = _require_text(payload, "jti")
-    replay.spend(issuer, token_id, expires_at, now)
+    jws = _read(token)
+    payload = jws.payload
+    issuer, subject = _require_text(1, payload, "iss"), _require_text(1, payload, "sub")
+    if issuer != subject:
+        raise refused(1, "it speaks of another party than the one that issued it")
+    # A token for several audiences could be carried from one to the next.
+    if payload.get("aud") not in (audience, [audience]):
+        raise refused(2, "it is meant for another audience")
+    _check_signature(jws, issuer, resolver, clock.now())
+    issued_at, expires_at = _check_times(payload, clock.now())
+    token_id = _require_text(7, payload, "jti")
+    replay.spend(issuer, token_id, expires_at, clock.now())
     rest = {name: value for name, value in payload.items() if name not in _REGISTERED}
-    return Claims(issuer, _require_text(payload, "sub"), audience, token_id, issued_at, expires_at, rest)
+    return Claims(issuer, subject, audience, token_id, issued_at, expires_at, rest)
 
 
-def refused(reason: str) -> DeniedError:
+def refused(step: int, reason: str, fix: str = "ask the issuer for a new token for this audience") -> DeniedError:
     """The one answer to a token that is not good; it does not repeat the token."""
-    return DeniedError(f"the token is refused: {reason}", fix="ask the issuer for a new token for this audience")
+    return DeniedError(f"the token is refused at step {step} of {len(STEPS)} ({STEPS[step - 1]}): {reason}", fix=fix)
 
 
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    parts = token.split(".")
-    if len(token) > MAX_TOKEN_BYTES or len(parts) != 3:
-        raise refused("it is not a signed JSON Web Token")
+def _read(token: str) -> Jws:
     try:
-        header = parse_json_strictly(decode_base64url(parts[0]), max_depth=4)
-        payload = parse_json_strictly(decode_base64url(parts[1]), max_depth=16)
-        signature = decode_base64url(parts[2])
+        jws = read_compact(token)
     except InputError as error:
-        raise refused("it is not a signed JSON Web Token") from error
-    if not isinstance(header, dict) or not isinstance(payload, dict):
-        raise refused("it is not a signed JSON Web Token")
-    return header, payload, f"{parts[0]}.{parts[1]}".encode(), signature
+        raise refused(3, f"it is not a signed JSON Web Token: {error.message}") from error
+    if jws.type not in (None, "JWT"):
+        raise refused(3, "it is a signed text of another kind")
+    return jws
 
 
-def _check_header(header: dict[str, Any], issuer: str) -> None:
-    # Exactly these members: no embedded keys, no addresses of keys, no critical extensions.
-    if header.keys() - {"typ"} != {"alg", "kid"} or header["alg"] != "EdDSA" or header.get("typ", "JWT") != "JWT":
-        raise refused("its header must name EdDSA and a key id, and nothing else")
-    kid = header["kid"]
-    did, _, fragment = kid.partition("#") if isinstance(kid, str) else ("", "", "")
-    if did != issuer or not fragment:
-        raise refused("its key does not belong to its issuer")
+def _check_signature(jws: Jws, issuer: str, resolver: DidResolver, now: datetime) -> None:
+    """Steps 3 and 4: the resolver gives the party's own document only."""
+    try:
+        key = key_of(resolver, issuer, jws.kid, "capabilityInvocation", now)
+    except DeniedError as error:
+        raise refused(3, error.message, error.fix) from error
+    try:
+        jws.verify(key)
+    except IntegrityError as error:
+        raise refused(3, f"its signature is not the issuer's: {error.message}") from error
 
 
-def _check_times(payload: dict[str, Any], now: datetime) -> tuple[datetime, datetime]:
-    issued_at, not_before, expires_at = (_require_moment(payload, name) for name in ("iat", "nbf", "exp"))
-    if expires_at + LEEWAY <= now:
-        raise refused("it has expired")
+def _check_times(payload: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
+    """Steps 5 and 6, with a minute's leeway for clocks that differ."""
+    issued_at, expires_at = _require_moment(5, payload, "iat"), _require_moment(6, payload, "exp")
+    not_before = _require_moment(5, payload, "nbf") if "nbf" in payload else issued_at
     if not_before - LEEWAY > now or issued_at - LEEWAY > now:
-        raise refused("it is not valid yet")
+        raise refused(5, "it begins later; compare the clocks of the two machines")
+    if expires_at + LEEWAY <= now:
+        raise refused(6, f"it ended at {expires_at:%Y-%m-%d %H:%M:%S} UTC")
     if not timedelta(0) < expires_at - issued_at <= MAX_LIFETIME:
-        raise refused("it lives longer than ten minutes, or ends before it begins")
+        raise refused(6, "it lives longer than ten minutes, or ends before it begins")
     return issued_at, expires_at
 
 
-def _require_moment(payload: dict[str, Any], name: str) -> datetime:
+def _require_moment(step: int, payload: Mapping[str, Any], name: str) -> datetime:
     value = payload.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**33:
-        raise refused(f"its claim '{name}' is missing or not a time")
+        raise refused(step, f"its claim '{name}' is missing or not a time")
     return datetime.fromtimestamp(value, UTC)
 
 
-def _require_text(payload: dict[str, Any], name: str) -> str:
+def _require_text(step: int, payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= 512:
-        raise refused(f"its claim '{name}' is missing or not a text")
+        raise refused(step, f"its claim '{name}' is missing or not a text")
     return value

@@ -19,6 +19,7 @@ from synthema.identity import DidResolver, StatusList, status_entry, status_list
 from synthema.identity.credentials import StatusLookup, issue, verify
 from synthema.identity.keys import Signer
 from synthema.identity.statuslist import CONTEXT, Purpose
+from synthema.identity.versions import signing_method
 from synthema.permits.model import Permit, PermitContent, PermitState
 from synthema.provenance.model import SYNTHEMA
 from synthema.values import first_problem
@@ -74,7 +75,7 @@ def sign_permit(permit: Permit, *, origin: str, issuer: str, signer: Signer, at:
             for name, (purpose, _) in STATUS_LISTS.items()
         ],
     }
-    return issue(document, signer, f"{issuer}#assertion", at)
+    return issue(document, signer, signing_method(signer, issuer), at)
 
 
 def status_list(
@@ -90,7 +91,7 @@ def status_list(
             bits.set(permit.status_index, value=True)
     url = f"{origin}/status/{name}"
     return issue(
-        status_list_credential(url, issuer, bits, purpose, at, at + LIST_LIFETIME), signer, f"{issuer}#assertion", at
+        status_list_credential(url, issuer, bits, purpose, at, at + LIST_LIFETIME), signer, signing_method(signer, issuer), at
     )
 
 

@@ -5,6 +5,7 @@ from synthema.provenance.bundle import VerifiedEntry, make_bundle, verify_bundle
 from synthema.provenance.checkpoint import (
     COSIGNATURE,
     Checkpoint,
+    HeadKeys,
     VerifierKey,
     log_name,
     open_checkpoint,
@@ -19,7 +20,9 @@ from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.model import Activity, Agent, Entity, Iri, Value
 from synthema.provenance.query import Bounds, check_question, question_bytes, run_question
 from synthema.provenance.reading import Answer as LineageAnswer
+from synthema.provenance.rotation import hand_over
 from synthema.provenance.store import LogEntry
+from synthema.provenance.succession import Handover, LogKeys, former_methods, log_keys, published_keys
 from synthema.provenance.tile_check import TileReport, verify_tiles
 from synthema.provenance.tiles import write_tiles
 from synthema.provenance.triples import EmbeddedTriples, EndpointTriples, Triples
@@ -40,11 +43,14 @@ __all__ = [
     "EndpointTriples",
     "Entity",
     "Finding",
+    "Handover",
+    "HeadKeys",
     "Heads",
     "Iri",
     "Lineage",
     "LineageAnswer",
     "LogEntry",
+    "LogKeys",
     "PeopleLog",
     "ProvenanceIndex",
     "ProvenanceLog",
@@ -58,10 +64,14 @@ __all__ = [
     "Witnessed",
     "check_question",
     "export_nquads",
+    "former_methods",
+    "hand_over",
+    "log_keys",
     "log_name",
     "make_bundle",
     "obtain_cosignature",
     "open_checkpoint",
+    "published_keys",
     "question_bytes",
     "run_question",
     "serialise",

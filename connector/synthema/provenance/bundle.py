@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from synthema.errors import InputError, IntegrityError, NotFoundError
 from synthema.provenance.checkpoint import (
     Checkpoint,
+    HeadKeys,
     Note,
     VerifierKey,
     decode_base64,
@@ -28,8 +29,10 @@ from synthema.provenance.checkpoint import (
     parse_size,
     verify_cosignature,
 )
-from synthema.provenance.log import ProvenanceLog
 from synthema.provenance.merkle import leaf_hash, verify_inclusion
+
+if TYPE_CHECKING:
+    from synthema.provenance.log import ProvenanceLog
 
 FIRST_LINE: Final = "c2sp.org/tlog-proof@v1"
 SUFFIX: Final = ".tlog-proof"
@@ -56,25 +59,35 @@ def make_bundle(log: ProvenanceLog, sequence: int, size: int | None = None) -> s
     have cosigned; by default the present head is taken.
     """
     note = log.cosigned_checkpoint(size)
-    head = open_checkpoint(note, log.key)
+    head = open_checkpoint(note, log.keys)
     if sequence >= head.size:
         raise NotFoundError(
             f"entry {sequence} is not in the log of {head.size} entries",
             fix="take a newer checkpoint, or another entry",
         )
-    entry = base64.b64encode(log.entry(sequence).body).decode()
-    steps = [encode_hash(step) for step in log.inclusion_proof(sequence, head.size)]
-    return "\n".join([FIRST_LINE, f"extra {entry}", f"index {sequence}", *steps, "", note])
+    return bundle_text(sequence, log.entry(sequence).body, log.inclusion_proof(sequence, head.size), note)
+
+
+def bundle_text(sequence: int, body: bytes, proof: Iterable[bytes], note: str) -> str:
+    """An entry, its inclusion proof and the head it leads to, written as the specification says."""
+    steps = (encode_hash(step) for step in proof)
+    extra = base64.b64encode(body).decode()
+    return "\n".join([FIRST_LINE, f"extra {extra}", f"index {sequence}", *steps, "", note])
+
+
+def entry_in(bundle: str) -> bytes:
+    """The entry that a bundle carries, before anything in it is verified; raises :class:`IntegrityError`."""
+    return _parts(bundle)[1]
 
 
 def verify_bundle(
     bundle: str,
-    key: VerifierKey,
+    key: HeadKeys,
     *,
     witnesses: Iterable[VerifierKey] = (),
     quorum: int = 0,
 ) -> VerifiedEntry:
-    """Check a bundle against the log's key, which the verifier knows from elsewhere.
+    """Check a bundle against the log's key, or the keys it has had, which the verifier knows from elsewhere.
 
     At least ``quorum`` of the given witnesses must have cosigned the head.
     Raises :class:`IntegrityError` on the first thing that does not hold.

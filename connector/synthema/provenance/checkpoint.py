@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from synthema.errors import InputError, IntegrityError
@@ -43,6 +44,19 @@ def witness_name(public_url: str) -> str:
     return f"{urlsplit(public_url).netloc}/witness"
 
 
+class HeadKeys(Protocol):
+    """Who signs the heads of one log: one key, or several that followed one another."""
+
+    @property
+    def name(self) -> str:
+        """The log's name, which is the origin line of its heads and the name of all its keys."""
+        ...
+
+    def signers(self, size: int) -> tuple[VerifierKey, ...]:
+        """The keys that must all have signed a head of this many entries."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """A public key under the name it signs notes with (signed-note, "verifier keys")."""
@@ -59,6 +73,10 @@ class VerifierKey:
     def id(self) -> bytes:
         """The 4-byte key id: start of SHA-256(name ‖ newline ‖ type ‖ key)."""
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public_key).digest()[:4]
+
+    def signers(self, size: int) -> tuple[VerifierKey, ...]:
+        """Alone, it signs heads of any size: who knows only this key knows of no other (:class:`HeadKeys`)."""
+        return (self,)
 
     def __str__(self) -> str:
         material = base64.b64encode(bytes([self.type]) + self.public_key).decode()
@@ -119,7 +137,12 @@ class Note:
 def sign_checkpoint(checkpoint: Checkpoint, key: VerifierKey, sign: Sign) -> str:
     """The signed note of a checkpoint, by the log itself."""
     text = checkpoint.text()
-    return f"{text}\n{Signature(key.name, key.id, sign(text.encode())).line()}"
+    return f"{text}\n{sign_text(text, key, sign)}"
+
+
+def sign_text(text: str, key: VerifierKey, sign: Sign) -> str:
+    """The line with which a log key signs the text of a checkpoint."""
+    return Signature(key.name, key.id, sign(text.encode())).line()
 
 
 def cosign(text: str, key: VerifierKey, sign: Sign, at: datetime) -> str:
@@ -181,17 +204,18 @@ def decode_hash(text: str) -> bytes:
     return value
 
 
-def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
-    """The checkpoint in a note that this log key signed; raises :class:`IntegrityError` otherwise."""
+def open_checkpoint(note: str, key: HeadKeys) -> Checkpoint:
+    """The checkpoint in a note that the log's key signed; raises :class:`IntegrityError` otherwise."""
     parsed = parse_note(note)
     checkpoint = parse_checkpoint(parsed.text)
     if checkpoint.origin != key.name:
         raise _malformed("it names another log than its key")
-    own = [signature for signature in parsed.signatures if signature.by(key)]
-    if not own:
-        raise _malformed("the log's key did not sign it")
-    for signature in own:
-        verify_signature(key.public_key, parsed.text.encode(), signature.value, what="this checkpoint")
+    for signer in key.signers(checkpoint.size):
+        own = [signature for signature in parsed.signatures if signature.by(signer)]
+        if not own:
+            raise _malformed("the log's key did not sign it")
+        for signature in own:
+            verify_signature(signer.public_key, parsed.text.encode(), signature.value, what="this checkpoint")
     return checkpoint
 
 

@@ -45,7 +45,7 @@ class Heads:
         """``witnesses`` gives the witness name of each partner by its did, ``key_of`` its raw key for that."""
         self._log = log
         self._witness = witness
-        self._names = dict(witnesses)
+        self._names = witnesses
         self._key_of = key_of
         self._told: dict[str, _Told] = {}
         self._lock = Lock()
@@ -56,7 +56,7 @@ class Heads:
         if name is None:
             return None
         note = self._log.checkpoint()
-        size = open_checkpoint(note, self._log.key).size
+        size = open_checkpoint(note, self._log.keys).size
         old = min(self._seen_by(did, name), size)
         proof = self._log.consistency_proof(old, size)
         for line in self._log.cosignatures(size):
@@ -70,7 +70,7 @@ class Heads:
         try:
             answer = _decode_answer(header)
             note = _decode(shown).decode().partition("\n\n")[2]
-            head = open_checkpoint(note, self._log.key)
+            head = open_checkpoint(note, self._log.keys)
         except (SynthemaError, UnicodeDecodeError):
             return
         if answer.status == 200:

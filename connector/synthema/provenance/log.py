@@ -3,6 +3,7 @@
 An entry is appended in the transaction of the state change it describes, so
 neither exists without the other. Entries are leaves of an RFC 9162 tree; the
 head of the tree is signed as a C2SP checkpoint and every signed head is kept.
+The key that signs may be followed by another (:mod:`synthema.provenance.rotation`).
 """
 
 from __future__ import annotations
@@ -20,22 +21,24 @@ from synthema.provenance.checkpoint import (
     VerifierKey,
     log_name,
     open_checkpoint,
-    sign_checkpoint,
     verify_cosignature,
 )
+from synthema.provenance.keyring import Keyring
 from synthema.provenance.model import Activity, node
 from synthema.provenance.store import (
     LogEntry,
     add_entry,
+    cosignature_lines,
     entry_from,
     hashes_of,
     log_checkpoints,
-    log_cosignatures,
     log_entries,
     put_cosignature,
+    signed_note,
     size_of,
     tail_of,
 )
+from synthema.provenance.succession import LogKeys
 from synthema.provenance.verification import Report, verify_log
 from synthema.storage import Database
 
@@ -50,9 +53,20 @@ class ProvenanceLog:
     def __init__(self, database: Database, signer: Signer, origin: str, clock: Clock) -> None:
         self.database = database
         self.origin = origin.rstrip("/")
-        self.key = VerifierKey(log_name(self.origin), signer.public_key("log"))
-        self._sign = partial(signer.sign, "log")
+        self.name = log_name(self.origin)
+        self.keyring = Keyring(signer, self.name)
         self._clock = clock
+
+    @property
+    def keys(self) -> LogKeys:
+        """The key that signs the heads, and those that did before it."""
+        with self.database.read() as connection:
+            return self.keyring.keys_in(connection)
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key that signs the heads now."""
+        return self.keys.current
 
     def iri(self, kind: str, identifier: str) -> str:
         """The IRI of a thing of this connector: ``<origin>/id/<kind>/<identifier>``."""
@@ -91,24 +105,29 @@ class ProvenanceLog:
         subtrees. Raises :class:`IntegrityError` whose ``where`` names the entry.
         """
         with self.database.read() as connection:
-            return verify_log(connection, self.key, self.graph_iri, since or 0)
+            try:
+                keys = self.keyring.keys_in(connection, anew=True)
+            except IntegrityError:
+                # A handover rests on the entries before it: what is wrong with one of them is to be named first.
+                verify_log(connection, None, self.graph_iri, since or 0)
+                raise
+            return verify_log(connection, keys, self.graph_iri, since or 0)
 
     def keep_cosignature(self, note: str, line: str, witness: VerifierKey) -> None:
         """Check and keep a witness's line for a checkpoint of this log; raises :class:`IntegrityError`."""
-        head = open_checkpoint(note, self.key)
+        head = open_checkpoint(note, self.keys)
         seen_at = verify_cosignature(head.text(), line, witness)
         self.database.write(lambda connection: put_cosignature(connection, head.size, witness.name, line, seen_at))
 
     def cosignatures(self, size: int) -> tuple[str, ...]:
         """The witnesses' lines kept for the checkpoint of this size, by the witnesses' names."""
-        chosen = select(log_cosignatures.c.line).where(log_cosignatures.c.size == size)
         with self.database.read() as connection:
-            return tuple(connection.scalars(chosen.order_by(log_cosignatures.c.witness)))
+            return cosignature_lines(connection, size)
 
     def cosigned_checkpoint(self, size: int | None = None) -> str:
         """A signed head together with the lines of the witnesses that saw it; by default the present head."""
         note = self.checkpoint() if size is None else self.signed_checkpoint(size)
-        return note + "".join(self.cosignatures(open_checkpoint(note, self.key).size))
+        return note + "".join(self.cosignatures(open_checkpoint(note, self.keys).size))
 
     def size(self) -> int:
         """Number of entries; the next one gets this number."""
@@ -155,8 +174,8 @@ class ProvenanceLog:
         signed last: a log must not sign two heads that contradict each other.
         """
         with self.database.read() as connection:
-            size, newest = size_of(connection), _newest_note(connection)
-        if newest is not None and open_checkpoint(newest, self.key).size == size:
+            size, newest, keys = size_of(connection), _newest_note(connection), self.keyring.keys_in(connection)
+        if newest is not None and open_checkpoint(newest, keys).size == size:
             return newest
         return self.database.write(self.sign_head)
 
@@ -165,26 +184,29 @@ class ProvenanceLog:
         size, newest = size_of(connection), _newest_note(connection)
         if newest is not None and self._require_extends(connection, size, newest).size == size:
             return newest
-        head = Checkpoint(self.key.name, size, merkle.root(size, partial(hashes_of, connection)))
-        note = sign_checkpoint(head, self.key, self._sign)
+        return self.put_head(connection, size, self.keyring.keys_in(connection).current)
+
+    def put_head(self, connection: Connection, size: int, *keys: VerifierKey) -> str:
+        """Sign the head of this many entries with these keys and keep it."""
+        text = Checkpoint(self.name, size, merkle.root(size, partial(hashes_of, connection))).text()
+        note = "".join([text, "\n", *(self.keyring.line(text, key) for key in keys)])
         connection.execute(insert(log_checkpoints).values(size=size, note=note, signed_at=self._clock.now()))
         return note
 
     def signed_checkpoint(self, size: int) -> str:
         """The checkpoint that was signed at exactly this size; raises :class:`NotFoundError`."""
         with self.database.read() as connection:
-            chosen = select(log_checkpoints.c.note).where(log_checkpoints.c.size == size)
-            note: str | None = connection.scalar(chosen)
+            note = signed_note(connection, size)
         if note is None:
             raise NotFoundError(f"no checkpoint was signed at size {size}", fix="ask for the newest checkpoint")
         return note
 
     def _require_extends(self, connection: Connection, size: int, note: str) -> Checkpoint:
-        signed = open_checkpoint(note, self.key)
+        signed = open_checkpoint(note, self.keyring.keys_in(connection))
         if signed.size > size or merkle.root(signed.size, partial(hashes_of, connection)) != signed.root:
             raise IntegrityError(
                 f"the log does not extend its own checkpoint of {signed.size} entries",
-                where=f"log of {self.key.name}",
+                where=f"log of {self.name}",
                 fix="stop, run the log's verification, and restore the database from its backup",
             )
         return signed

@@ -64,6 +64,13 @@ log_cosignatures = Table(
     Column("seen_at", UtcDateTime, nullable=False),
 )
 
+# Which entries hand the log over from one key to the next; what they say stands in the entries.
+log_handovers = Table(
+    "log_handovers",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+)
+
 witnessed_logs = Table(
     "witnessed_logs",
     metadata,
@@ -172,6 +179,18 @@ def put_cosignature(connection: Connection, size: int, witness: str, line: str, 
     connection.execute(delete(log_cosignatures).where(same))
     row = {"size": size, "witness": witness, "line": line, "seen_at": seen_at}
     connection.execute(insert(log_cosignatures).values(row))
+
+
+def cosignature_lines(connection: Connection, size: int) -> tuple[str, ...]:
+    """The witnesses' lines kept for the checkpoint of this size, by the witnesses' names."""
+    chosen = select(log_cosignatures.c.line).where(log_cosignatures.c.size == size)
+    return tuple(connection.scalars(chosen.order_by(log_cosignatures.c.witness)))
+
+
+def signed_note(connection: Connection, size: int) -> str | None:
+    """The checkpoint that was signed at exactly this size, if one was."""
+    note: str | None = connection.scalar(select(log_checkpoints.c.note).where(log_checkpoints.c.size == size))
+    return note
 
 
 def entry_from(row: Row[tuple[int, str, bytes, bytes, datetime]]) -> LogEntry:

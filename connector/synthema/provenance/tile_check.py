@@ -16,7 +16,7 @@ from pathlib import Path
 
 from synthema.errors import IntegrityError, NotFoundError
 from synthema.provenance.bundle import require_quorum
-from synthema.provenance.checkpoint import Checkpoint, VerifierKey, open_checkpoint
+from synthema.provenance.checkpoint import Checkpoint, HeadKeys, VerifierKey, open_checkpoint
 from synthema.provenance.merkle import EMPTY_ROOT, HASH_BYTES, Node, cover, fold, leaf_hash
 from synthema.provenance.tiles import CHECKPOINT, ENTRIES, WIDTH, tile_path, tile_root, tiles_of
 
@@ -39,9 +39,7 @@ class TileReport:
         )
 
 
-def verify_tiles(
-    folder: Path, key: VerifierKey, *, witnesses: Iterable[VerifierKey] = (), quorum: int = 0
-) -> TileReport:
+def verify_tiles(folder: Path, key: HeadKeys, *, witnesses: Iterable[VerifierKey] = (), quorum: int = 0) -> TileReport:
     """Check a whole folder; raises :class:`IntegrityError` whose ``where`` names the entry or the file."""
     note = _read(folder, CHECKPOINT).decode(errors="replace")
     try:

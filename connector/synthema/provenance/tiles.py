@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from synthema.errors import IntegrityError
-from synthema.provenance.checkpoint import VerifierKey, open_checkpoint
+from synthema.provenance.checkpoint import HeadKeys, open_checkpoint
 from synthema.provenance.log import MAX_ENTRY_BYTES
 from synthema.provenance.merkle import EMPTY_ROOT, Node, cover, fold, leaf_hash, node_hash
 
@@ -26,7 +26,7 @@ CHECKPOINT: Final = "checkpoint"
 ENTRIES: Final = "entries"
 
 
-def write_tiles(folder: Path, note: str, key: VerifierKey, entries: Iterable[bytes]) -> int:
+def write_tiles(folder: Path, note: str, key: HeadKeys, entries: Iterable[bytes]) -> int:
     """Write the log of a signed head; returns the number of files that are new.
 
     ``entries`` are the bytes of exactly the entries the head was signed for; the
@@ -123,7 +123,7 @@ def _prefixed(index: int, body: bytes) -> bytes:
     return len(body).to_bytes(2, "big") + body
 
 
-def _require_extended(folder: Path, key: VerifierKey, leaves: Sequence[bytes]) -> None:
+def _require_extended(folder: Path, key: HeadKeys, leaves: Sequence[bytes]) -> None:
     try:
         earlier = open_checkpoint((folder / CHECKPOINT).read_bytes().decode(errors="replace"), key)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from synthema.errors import InputError, IntegrityError
-from synthema.provenance.checkpoint import VerifierKey, open_checkpoint
+from synthema.provenance.checkpoint import HeadKeys, open_checkpoint
 from synthema.provenance.merkle import EMPTY_ROOT, Node, completed_by, cover, fold, leaf_hash, node_hash
 from synthema.provenance.model import SYNTHEMA, literal, node
 from synthema.provenance.store import (
@@ -50,12 +50,15 @@ class Report:
         )
 
 
-def verify_log(connection: Connection, key: VerifierKey, graph_iri: Callable[[int], str], since: int) -> Report:
-    """Walk the stored log from entry ``since`` on; raises :class:`IntegrityError` naming the first broken entry."""
+def verify_log(connection: Connection, key: HeadKeys | None, graph_iri: Callable[[int], str], since: int) -> Report:
+    """Walk the stored log from entry ``since`` on; raises :class:`IntegrityError` naming the first broken entry.
+
+    Without a ``key`` the entries are compared with the tree alone, not with the signed heads.
+    """
     size = size_of(connection)
     if not 0 <= since <= size:
         raise InputError(f"the log has {size} entries", fix="start at an entry of the log")
-    heads = _signed_heads(connection, key, since)
+    heads = _signed_heads(connection, key, since) if key is not None else {}
     # The roots of the complete subtrees so far, from left to right, as (level, hash).
     peaks = _peaks_before(connection, since)
     checked_heads = _check_heads(heads, since, peaks, since)
@@ -75,7 +78,7 @@ def verify_log(connection: Connection, key: VerifierKey, graph_iri: Callable[[in
     return Report(size, root.hex(), size - since, checked_heads, since)
 
 
-def _signed_heads(connection: Connection, key: VerifierKey, since: int) -> dict[int, bytes]:
+def _signed_heads(connection: Connection, key: HeadKeys, since: int) -> dict[int, bytes]:
     heads = {}
     for row in connection.execute(select(log_checkpoints).where(log_checkpoints.c.size >= since)):
         try:

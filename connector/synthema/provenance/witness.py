@@ -3,6 +3,9 @@
 A witness remembers the newest head of each log it knows and cosigns a newer
 one only with proof that it extends the old. So a log cannot show two histories
 to two sides, not even when its own people hold its key.
+
+A log may get another key; the witness follows only where the key that it knows
+handed over to it (ADR 0023), and keeps what else claims to be the log as evidence.
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from functools import partial
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from synthema.clock import Clock
-from synthema.errors import IntegrityError, SynthemaError
+from synthema.errors import IntegrityError, NotFoundError, SynthemaError
 from synthema.identity.keys import Signer
 from synthema.ids import new_id
 from synthema.provenance.checkpoint import (
     COSIGNATURE,
     Checkpoint,
+    HeadKeys,
     VerifierKey,
     cosign,
     decode_hash,
@@ -33,6 +37,7 @@ from synthema.provenance.checkpoint import (
 )
 from synthema.provenance.merkle import EMPTY_ROOT, verify_consistency
 from synthema.provenance.store import witness_findings, witnessed_logs
+from synthema.provenance.succession import LogKeys
 from synthema.storage import Database
 
 MAX_REQUEST_BYTES = 128 * 1024
@@ -46,8 +51,9 @@ class Answer:
     """What the witness says, as HTTP status, body and media type.
 
     200 with cosignature lines; 400 not understood; 403 not signed by the log's
-    key; 404 unknown log; 409 another size than ours (the body is our size), or
-    two heads of one size; 422 the new head does not extend the old one.
+    key, or by one that the known key did not hand the log over to; 404 unknown
+    log; 409 another size than ours (the body is our size), or two heads of one
+    size; 422 the new head does not extend the old one.
     """
 
     status: int
@@ -57,7 +63,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Evidence of a log that contradicts itself: two heads, both signed by it."""
+    """Evidence of a log that contradicts itself: two heads, both signed with a key that it has or had."""
 
     id: str
     origin: str
@@ -89,8 +95,12 @@ class _Refusal(Exception):  # noqa: N818 - an answer on its way out, not a fault
         self.answer = answer
 
 
+Logs = Callable[[str, str], HeadKeys | None]
+"""Finds the keys of a log by its origin line, for a note of it that is to be checked; ``None`` for an unknown log."""
+
+
 class Witness:
-    """Cosigns the heads of known logs. ``logs`` gives the raw public key of a log by its origin line, or ``None``."""
+    """Cosigns the heads of known logs."""
 
     def __init__(
         self,
@@ -98,7 +108,7 @@ class Witness:
         signer: Signer,
         public_url: str,
         clock: Clock,
-        logs: Callable[[str], bytes | None],
+        logs: Logs,
     ) -> None:
         self.key = VerifierKey(witness_name(public_url), signer.public_key("witness"), COSIGNATURE)
         self._database = database
@@ -114,8 +124,14 @@ class Witness:
         """As :meth:`add_checkpoint`, and whether the log contradicts what this witness has cosigned of it."""
         try:
             asked = _parse_request(request)
-            head = self._open(asked)
-            return self._database.write(lambda connection: self._advance(connection, asked, head))
+            keys = self._keys_for(asked)
+            try:
+                head = open_checkpoint(asked.note, keys)
+            except SynthemaError as error:
+                return self._refuse_signature(asked, keys, error.message)
+            if asked.old > head.size:
+                raise _refuse(400, "the old size is greater than the new one")
+            return self._database.write(lambda connection: self._advance(connection, asked, keys, head))
         except _Refusal as refusal:
             return refusal.answer, False
 
@@ -131,30 +147,59 @@ class Witness:
         with self._database.read() as connection:
             return tuple(Witnessed(row.origin, row.size, row.cosigned_at) for row in connection.execute(chosen))
 
+    def forget(self, connection: Connection, origin: str) -> Checkpoint:
+        """Know a log no more, so that its next head counts as its first; the findings stay.
+
+        For a partner that lost its key and began a new log at its old address, within the transaction that records
+        why. Raises :class:`NotFoundError` for a log that is not watched.
+        """
+        row = _latest(connection, origin)
+        if row is None:
+            raise NotFoundError("this log is not watched here", fix="see which are: synthema log witnessed")
+        connection.execute(delete(witnessed_logs).where(witnessed_logs.c.origin == origin))
+        return parse_checkpoint(parse_note(row.note).text)
+
     def findings(self) -> tuple[Finding, ...]:
         """The contradictions found so far, newest first."""
         chosen = select(witness_findings).order_by(witness_findings.c.found_at.desc(), witness_findings.c.id.desc())
         with self._database.read() as connection:
             return tuple(Finding(**row._mapping) for row in connection.execute(chosen))  # noqa: SLF001 - SQLAlchemy's public name for a row's columns
 
-    def _open(self, asked: _Request) -> Checkpoint:
+    def _keys_for(self, asked: _Request) -> HeadKeys:
         try:
             origin = parse_checkpoint(parse_note(asked.note).text).origin
         except IntegrityError as error:
             raise _refuse(400, error.message) from error
-        public_key = self._logs(origin)
-        if public_key is None:
-            raise _refuse(404, "this log is not known here")
         try:
-            head = open_checkpoint(asked.note, VerifierKey(origin, public_key))
-        except SynthemaError as error:
+            keys = self._logs(origin, asked.note)
+        except IntegrityError as error:  # what is published of its keys does not hold together
             raise _refuse(403, error.message) from error
-        if asked.old > head.size:
-            raise _refuse(400, "the old size is greater than the new one")
-        return head
+        if keys is None:
+            raise _refuse(404, "this log is not known here")
+        return keys
 
-    def _advance(self, connection: Connection, asked: _Request, head: Checkpoint) -> tuple[Answer, bool]:
+    def _refuse_signature(self, asked: _Request, keys: HeadKeys, reason: str) -> tuple[Answer, bool]:
+        """A head that no key of the log signed proves nothing; one by a key whose time is over is kept as evidence."""
+        former = keys.misused_in(asked.note) if isinstance(keys, LogKeys) else None
+        if former is None:
+            return Answer(403, f"{reason}\n"), False
+        reason = f"the head is signed with the key {former.id.hex()}, whose time is over"
+
+        def keep(connection: Connection) -> bool:
+            row = _latest(connection, keys.name)
+            if row is not None:
+                self._keep_finding(connection, row.note, asked.note, keys.name, reason)
+            return row is not None
+
+        return Answer(403, f"{reason}\n"), self._database.write(keep)
+
+    def _advance(
+        self, connection: Connection, asked: _Request, keys: HeadKeys, head: Checkpoint
+    ) -> tuple[Answer, bool]:
         row = _latest(connection, head.origin)
+        if row is not None and (broken := _not_continued(row.note, keys)):
+            self._keep_finding(connection, row.note, asked.note, head.origin, broken)
+            return Answer(403, f"{broken}\n"), True
         known = parse_checkpoint(parse_note(row.note).text) if row else Checkpoint(head.origin, 0, EMPTY_ROOT)
         if asked.old != known.size:
             return Answer(409, f"{known.size}\n", SIZE), False
@@ -208,6 +253,15 @@ def _parse_request(request: bytes) -> _Request:
 
 def _latest(connection: Connection, origin: str) -> Row[tuple[str, int, str, datetime]] | None:
     return connection.execute(select(witnessed_logs).where(witnessed_logs.c.origin == origin)).one_or_none()
+
+
+def _not_continued(cosigned: str, keys: HeadKeys) -> str | None:
+    """Why these are not the keys of the log that was cosigned before; ``None`` when they are."""
+    try:
+        open_checkpoint(cosigned, keys)
+    except SynthemaError:
+        return "the head is signed with a key that the key known here did not hand the log over to"
+    return None
 
 
 def _refuse(status: int, reason: str) -> _Refusal:

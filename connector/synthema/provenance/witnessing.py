@@ -28,7 +28,7 @@ def obtain_cosignature(log: ProvenanceLog, witness: VerifierKey, send: Send) -> 
     witness must.
     """
     note = log.checkpoint()
-    size = open_checkpoint(note, log.key).size
+    size = open_checkpoint(note, log.keys).size
     old = min(last_witnessed(log, witness.name), size)
     answer = send(witness_request(old, log.consistency_proof(old, size), note))
     for _ in range(2):
@@ -56,7 +56,7 @@ def last_witnessed(log: ProvenanceLog, name: str) -> int:
 
 
 def _keep(log: ProvenanceLog, note: str, witness: VerifierKey, body: str) -> datetime:
-    text = open_checkpoint(note, log.key).text()
+    text = open_checkpoint(note, log.keys).text()
     try:
         line = next(line for line in body.split("\n") if line and parse_signature(line).by(witness)) + "\n"
         seen_at = verify_cosignature(text, line, witness)

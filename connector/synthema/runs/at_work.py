@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from synthema.runs.model import RunState
+
 if TYPE_CHECKING:
     from synthema.runs.governor import Governor
     from synthema.runs.session import GovernedSession
@@ -16,9 +18,12 @@ class AtWork:
     def __init__(self) -> None:
         self._sessions: WeakValueDictionary[str, GovernedSession] = WeakValueDictionary()
 
-    def add(self, session: GovernedSession) -> GovernedSession:
-        """Remember a session for as long as anybody holds it."""
+    def add(self, governor: Governor, session: GovernedSession) -> GovernedSession:
+        """Remember a session for as long as anybody holds it; one whose run was stopped meanwhile ends at once."""
         self._sessions[session.request.id] = session
+        record = governor.run(session.request.id)
+        if record.state is RunState.FAILED:
+            session.end(record.reason or "it was stopped")
         return session
 
     def stop(self, governor: Governor, run: str, reason: str) -> None:

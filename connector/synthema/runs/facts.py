@@ -30,6 +30,15 @@ ROLE_TERMS = {"site": "site", "hub": "hub", "registry": "registry"}
 PRIVATE = "differential-privacy"  # a generator that promises it not has no ε, and 0 would be a lie
 
 
+RoleSource = Callable[[str, datetime, str | None], tuple[str, str] | None]
+"""The role of a party (DID) at a moment, and what shows it (DID or credential), given the role that was agreed."""
+
+
+def agreed_role(did: str, _at: datetime, agreed: str | None) -> tuple[str, str] | None:
+    """The role that was agreed when the party was registered, with the settings as the only evidence."""
+    return None if agreed is None else (agreed, did)
+
+
 @dataclass(frozen=True, slots=True)
 class FactFinder:
     """Turns a run request into the whole input of a decision."""
@@ -47,6 +56,9 @@ class FactFinder:
     sandbox: Sandbox
     opt_out_law: str | None = None
     """The Member State pack in force that provides the exception of EHDS Art. 71(4); without one there is none."""
+    roles: RoleSource = agreed_role
+    parties: Mapping[str, Peer] | None = None
+    """The partners by DID, where they are more than those of the settings; it may change."""
 
     def access_request(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin], at: datetime) -> AccessRequest:
         """The request with every fact the rooms know; what no room knows is left out, and then denies."""
@@ -127,21 +139,23 @@ class FactFinder:
         return found
 
     def of_party(self, did: str, at: datetime) -> dict[str, Fact]:
-        """What the settings of this house say of a party that asks, and what was confirmed of it."""
+        """What the settings of this house say of a party that asks, what it showed, and what was confirmed of it."""
         found: dict[str, Fact] = {}
-        role, place, peer = self._role_of(did), self._place_of(did), self._peer(did)
+        role, place, peer = self.roles(did, at, self._role_of(did)), self._place_of(did), self._peer(did)
         if role is not None:
-            found[SYN + "recipientRole"] = Fact(self.vocabulary.roles.resolve(role), did)
+            name, evidence = role
+            found[SYN + "recipientRole"] = Fact(self.vocabulary.roles.resolve(name), evidence)
         if place is not None:
             found[SYN + "recipientPlace"] = Fact(_resolved(self.vocabulary.places, "place", place), did)
         if peer is not None and peer.not_for_profit is not None:
             found[SYN + "notForProfit"] = Fact(peer.not_for_profit, did)
-        # Confirmed by two people or a trusted body, or agreed when the party joined; unattested is no.
+        # Confirmed by two people or a trusted body; whoever has no confirmation is none (EHDS Art. 53(2)).
         confirmed = self.attestations.public_sector(did, at)
-        agreed = Fact(peer is not None and peer.public_sector_body, did)
-        return {**found, SYN + "publicSectorBody": confirmed or agreed}
+        return {**found, SYN + "publicSectorBody": confirmed or Fact(False, did)}  # noqa: FBT003 - the fact itself
 
     def _peer(self, did: str) -> Peer | None:
+        if self.parties is not None:
+            return self.parties.get(did)
         return next((peer for peer in self.settings.peers if peer.did == did), None)
 
     def _place_of(self, did: str) -> str | None:

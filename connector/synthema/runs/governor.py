@@ -9,9 +9,9 @@ Each step is one transaction that moves the run, changes what belongs to it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from synthema.datasets.seal import write_durably
 from synthema.dpia import Evidence, GateReport, Phase
 from synthema.errors import DeniedError, InputError, IntegrityError, SynthemaError
 from synthema.ids import new_id
-from synthema.policy import Decision, Fact, read_request
+from synthema.policy import Decision, Fact
 from synthema.runs import store
+from synthema.runs.anew import require_permitted_anew
 from synthema.runs.at_work import AtWork
 from synthema.runs.facts import FactFinder
 from synthema.runs.grants import DataDoor, check_grant, sign_grant
@@ -37,7 +38,6 @@ from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import clear_leftovers
 from synthema.runs.session import GovernedSession, foresee, prepare
 from synthema.spi import KINDS, ApprovedPlugin
-from synthema.vocabulary.namespaces import SYN
 
 GRANT_LIFETIME = timedelta(hours=2)
 
@@ -216,7 +216,7 @@ class Governor:
                 )
                 undo.callback(sandbox.close)
                 foresee(sandbox, request, rooms.datasets.version(grant.dataset).codebook)
-                self._still_permitted(request, plugins)
+                self.require_still_permitted(request.id)
                 self._consume(grant, request, sandbox.isolation.as_attributes())
             except SynthemaError as refusal:
                 self._refuse(grant, refusal)
@@ -224,7 +224,7 @@ class Governor:
             undo.push(self._fail_on_error(request.id))
             dataset = rooms.datasets.version(grant.dataset)
             ground = self._facts.ground_of(dataset, request, rooms.clock)
-            session = self.at_work.add(prepare(rooms, self._records, grant, request, sandbox, ground))
+            session = self.at_work.add(self, prepare(rooms, self._records, grant, request, sandbox, ground))
             self._check_inside(session, "pre-run")
             session.watch_with(lambda: self._check_inside(session, "in-run"))
             undo.pop_all()
@@ -243,18 +243,11 @@ class Governor:
             raise DeniedError("this grant was used before", fix="make a new request; each grant works once")
         return plugins
 
-    def _still_permitted(self, request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> None:
-        """Decide once more on the facts of now; the run's own privacy budget was set aside with the first decision."""
-        access = self._facts.access_request(request, plugins, self.rooms.clock.now())
-        first = read_request((self.run(request.id).decision or {})["request"])
-        reserved = {key: fact for key, fact in first.facts.items() if key == SYN + "epsilonRemaining"}
-        asked = replace(access, facts={**access.facts, **reserved})
-        decision, _ = self.rooms.policies.decide(asked, request.agreement)
-        if not decision.permitted:
-            raise DeniedError(
-                f"what was permitted is no longer: {' '.join(decision.sentences())}"[:1000], fix="make a new request"
-            )
-        self.rooms.dpias.require(self.rooms.datasets.version(request.dataset).name, access.action)
+    def require_still_permitted(self, run: str) -> None:
+        """Raise :class:`DeniedError` where a run would not be permitted any more, whatever state it is in."""
+        record = self.run(run)
+        access = self._facts.access_request(record.request, self._plugins(record.request), self.rooms.clock.now())
+        require_permitted_anew(self.rooms, record, access)
 
     def _check_inside(self, session: GovernedSession, phase: Phase) -> None:
         """The gates on what is known once the table is prepared, and again before each call that computes on it."""
@@ -467,6 +460,12 @@ class Governor:
         with self.rooms.database.read() as connection:
             run, artefact = store.released_artefact(connection, artefact_digest)
         return artefact, self._read(run, artefact)
+
+    def released_file(self, artefact_digest: str) -> tuple[str, Artefact, Path]:
+        """The run of a released file, what it is and where it lies; its bytes are not looked at."""
+        with self.rooms.database.read() as connection:
+            run, artefact = store.released_artefact(connection, artefact_digest)
+        return run, artefact, self._path(run, artefact.digest)
 
     def _work(self) -> Path:
         """Where sandbox sessions make their folders; each deletes its own when it is closed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -35,20 +36,20 @@ def _add_site_routes(router: APIRouter, connector: Connector, callers: Callers) 
 
     @router.post("/invitations")
     async def invite(request: Request) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
         value = await read_json(request)
 
         def answer() -> dict[str, Any]:
-            caller = callers.caller(request)
             return site.invited(caller.did, read_plan(value))
 
         return json_response(await run_in_threadpool(answer))
 
     @router.post("/evaluations")
     async def evaluate(request: Request) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
         value = await read_json(request)
 
         def answer() -> dict[str, Any]:
-            caller = callers.caller(request)
             candidate = value.get("candidate") if isinstance(value, dict) else None
             if not isinstance(candidate, str):
                 raise InputError("the candidate's digest is missing", fix="send 'plan' and 'candidate'")
@@ -68,19 +69,21 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
     coordinator = connector.coordinator
 
     @router.get("/studies/{study}/next")
-    async def next_parcel(study: str, after: int, request: Request) -> Response:
+    async def next_parcel(study: str, request: Request) -> Response:
         def parcel() -> bytes | None:
-            return coordinator.next(study, callers.caller(request).did, after, POLL_SECONDS)
+            caller = callers.caller(request)
+            return coordinator.next(study, caller.did, _number(request.query_params, "after"), POLL_SECONDS)
 
         content = await run_in_threadpool(parcel)
         return Response(content, media_type=OCTETS) if content is not None else Response(b"", media_type=OCTETS)
 
     @router.post("/studies/{study}/answers")
     async def take(study: str, request: Request) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
         value = await read_json(request)
 
         def hand_in() -> None:
-            coordinator.handle(study, callers.caller(request).did, _bytes_of(value, "parcel"))
+            coordinator.handle(study, caller.did, _bytes_of(value, "parcel"))
 
         await run_in_threadpool(hand_in)
         return json_response({"taken": True})
@@ -123,6 +126,13 @@ def status_router(connector: Connector) -> APIRouter:
         return json_response(await run_in_threadpool(published_status, connector, purpose))
 
     return router
+
+
+def _number(query: Mapping[str, str], field: str) -> int:
+    text = query.get(field, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise InputError(f"'{field}' is not a whole number from 0", fix=f"send ?{field}=<number>")
+    return int(text)
 
 
 def _bytes_of(value: Any, field: str) -> bytes:

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from synthema.errors import SynthemaError
 from synthema.provenance import ANSWER_HEADER, HEAD_HEADER, Heads
-from synthema.web.security import json_response, status_of
+from synthema.web.problems import problem
 
 
 class LogHeads:
@@ -25,7 +25,7 @@ class LogHeads:
         try:
             answer = await run_in_threadpool(self._heads.taken, shown)
         except SynthemaError as error:
-            await json_response(error.as_dict(), status_of(error))(scope, receive, send)
+            await problem(scope["path"], error)(scope, receive, send)
             return
 
         async def answering(message: Message) -> None:

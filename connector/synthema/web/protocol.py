@@ -10,26 +10,27 @@ binding.https.md.
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from synthema.dataspace import Caller, Dataspace
 from synthema.dataspace import messages as m
 from synthema.dataspace.model import Process
-from synthema.dataspace.peer import DIGEST_HEADER, KEY_HEADER, TRANSFER_HEADER
+from synthema.dataspace.peer import KEY_HEADER
 from synthema.dataspace.transitions import Kind
 from synthema.errors import InputError, NotFoundError, SynthemaError
+from synthema.web.artefacts import give_artefact
 from synthema.web.security import json_response, read_json, status_of
 
 T = TypeVar("T", bound=m.Message)
 _ERRORS: Mapping[str, m.ErrorType] = {"negotiation": "ContractNegotiationError", "transfer": "TransferError"}
+SMALLEST_COMPRESSED = 1024
 _log = logging.getLogger(__name__)
 
 
@@ -97,14 +98,17 @@ class _Catalogue:
 
     async def dataset(self, request: Request, dataset: str) -> Response:
         def answer() -> Response:
-            return json_response(self._dataspace.offers.dataset(self._security.caller(request), dataset))
+            return _compact(request, self._dataspace.offers.dataset(self._security.caller(request), dataset))
 
         return await _typed("CatalogError", lambda: run_in_threadpool(answer))
 
     def _page(self, request: Request, caller: Caller) -> Response:
+        query = request.query_params.multi_items()
+        if len(query) > 1 or any(name != "after" for name, _ in query):
+            raise InputError("the query holds more than 'after'", fix="follow the Link of the page before")
         page, following = self._dataspace.offers.page(caller, request.query_params.get("after"))
         links = {} if following is None else {"link": f'<{request.url.path}?after={quote(following)}>; rel="next"'}
-        return json_response(page, headers=links)
+        return _compact(request, page, links)
 
 
 class _Processes:
@@ -209,15 +213,31 @@ class _Transfers(_Processes):
 
     async def artefact(self, request: Request, artefact: str) -> Response:
         def answer() -> Response:
-            caller = self._security.caller(request)
-            token = request.headers.get(TRANSFER_HEADER, "")
-            found = self._dataspace.artefact_asked(caller, token, artefact)
-            headers = {DIGEST_HEADER: found.digest, "cache-control": "no-store"}
-            if isinstance(found.content, Path):
-                return FileResponse(found.content, media_type=found.media_type, headers=headers)
-            return Response(found.content, media_type=found.media_type, headers=headers)
+            return give_artefact(self._dataspace, self._security.caller(request), request, artefact)
 
         return await _typed("TransferError", lambda: run_in_threadpool(answer))
+
+
+def _compact(request: Request, value: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """A part of the catalogue, compressed for callers that say they take it (catalog binding, section on compression).
+
+    Only the catalogue is: it holds no secret that the length of a compressed answer could give away.
+    """
+    response = json_response(value, headers={**(headers or {}), "vary": "accept-encoding"})
+    if len(response.body) > SMALLEST_COMPRESSED and _takes_gzip(request.headers.get("accept-encoding", "")):
+        response.body = gzip.compress(response.body, compresslevel=5, mtime=0)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["content-length"] = str(len(response.body))
+    return response
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether an ``Accept-Encoding`` names gzip, and not with a weight of nothing (RFC 9110, section 12.5.3)."""
+    for coding in accepted.lower().replace(" ", "").split(","):
+        name, _, weight = coding.partition(";q=")
+        if name == "gzip":
+            return weight.strip("0.") != "" or not weight
+    return False
 
 
 async def _typed(
@@ -228,7 +248,7 @@ async def _typed(
         return await answer()
     except SynthemaError as error:
         status = 404 if isinstance(error, NotFoundError) else min(status_of(error), 503)
-        if 400 < status < 500 and status != 404:
+        if 400 < status < 500 and status not in (404, 408, 413):
             status = 400  # the protocol knows 400 for whatever is not allowed
         if status >= 500:
             _log.error("a message could not be taken: %s", error.message, exc_info=error)

@@ -1,32 +1,44 @@
-"""The public address at which registries hand in receipts for certificates that were issued here."""
+"""Where partners tell an issuer what became of its certificates: registries with receipts, sites with doubts."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from synthema.assembly import Connector
-from synthema.assembly.trust import RECEIPTS_PATH
+from synthema.assembly.trust import DOUBTS_PATH, RECEIPTS_PATH
 from synthema.errors import InputError
 from synthema.web.protocol import Callers
 from synthema.web.security import json_response, read_json
 
+Take = Callable[[Mapping[str, Any], str], str]
+
 
 def receipts_router(connector: Connector, callers: Callers) -> APIRouter:
-    """One route, for registered peers only."""
+    """Two routes, for registered peers only."""
     router = APIRouter()
 
-    @router.post(RECEIPTS_PATH)
-    async def take(request: Request) -> Response:
+    async def taken(request: Request, name: str, take: Take) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
         value = await read_json(request)
 
         def answer() -> Response:
-            caller = callers.caller(request)
-            receipt = value.get("receipt") if isinstance(value, dict) else None
-            if not isinstance(receipt, dict):
-                raise InputError("'receipt' is missing", fix="send the signed receipt as 'receipt'")
-            return json_response({"kept": connector.trust.receipts.take(receipt, caller.did)})
+            document = value.get(name) if isinstance(value, dict) else None
+            if not isinstance(document, dict):
+                raise InputError(f"'{name}' is missing", fix=f"send the signed {name} as '{name}'")
+            return json_response({"kept": take(document, caller.did)})
 
         return await run_in_threadpool(answer)
+
+    @router.post(RECEIPTS_PATH)
+    async def take_receipt(request: Request) -> Response:
+        return await taken(request, "receipt", connector.trust.receipts.take)
+
+    @router.post(DOUBTS_PATH)
+    async def take_doubt(request: Request) -> Response:
+        return await taken(request, "doubt", connector.trust.doubts.take)
 
     return router

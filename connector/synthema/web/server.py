@@ -8,16 +8,16 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
-from fastapi import FastAPI
 
 from synthema.assembly import Connector, home_lock
 from synthema.assembly.setup import MANAGEMENT_TOKEN
 from synthema.config import Settings
 from synthema.errors import InputError
+from synthema.web.envelope import LOOPBACK
+from synthema.web.listening import server
+from synthema.web.logs import install_logs
 from synthema.web.management import management_app
 from synthema.web.public import public_app
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def serve(settings: Settings) -> None:
@@ -27,13 +27,19 @@ def serve(settings: Settings) -> None:
     """
     public = listening_address(settings.public_url, settings.public_listen)
     management = listening_address(settings.management_url, settings.management_listen)
+    if public == management:
+        raise InputError(
+            "the public protocol and the management interface would share one address",
+            fix="give management_url (or management_listen) a port of its own",
+        )
+    install_logs()
     with home_lock(settings.home):
         connector = Connector.open(settings)
         try:
             token = (settings.home / MANAGEMENT_TOKEN).read_text().strip()
-            _serve_both(
-                _server(public_app(connector), public),
-                _server(management_app(connector, token), management),
+            serve_both(
+                server(public_app(connector), *public),
+                server(management_app(connector, token), *management),
             )
         finally:
             connector.close()
@@ -58,26 +64,13 @@ def listening_address(url: str, listen: str | None) -> tuple[str, int]:
     return parts.hostname, parts.port or 80
 
 
-def _server(app: FastAPI, address: tuple[str, int]) -> uvicorn.Server:
-    host, port = address
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
-    )
-    return uvicorn.Server(config)
-
-
-def _serve_both(public: uvicorn.Server, management: uvicorn.Server) -> None:
+def serve_both(public: uvicorn.Server, management: uvicorn.Server) -> None:
+    """Run two servers until SIGTERM or SIGINT, or until one of them ends."""
     servers = (public, management)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        for server in servers:
-            server.should_exit = True
+        for each in servers:
+            each.should_exit = True
 
     # uvicorn installs its handlers only in the main thread, so each server runs in a thread of its own.
     threads = [threading.Thread(target=server.run, name="web", daemon=True) for server in servers]

@@ -16,10 +16,10 @@ def withdrawal_router(connector: Connector, callers: Callers) -> APIRouter:
 
     @router.post("/withdrawals/notices")
     async def take(request: Request) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
         value = await read_json(request)
 
         def answer() -> Response:
-            caller = callers.caller(request)
             return json_response(connector.withdrawals.inbox.take(caller.did, value))
 
         return await run_in_threadpool(answer)

@@ -79,6 +79,18 @@ def many_files(count: int) -> bytes:
     return directory + END.pack(b"PK\x05\x06", 0, 0, shown, shown, len(directory), 0, 0)
 
 
+def million_files() -> bytes:
+    """A real archive of a million empty files, as zip64 writes it (APPNOTE 6.3.10 §4.3.14)."""
+    count, name = 1_000_000, (TOP + "a").encode()
+    entry = CENTRAL.pack(b"PK\x01\x02", 788, 20, 0, 0, 0x00210000, 0, 0, 0, len(name), 0, 0, 0, 0, 0x81A40000, 0)
+    directory = (entry + name) * count
+    size = len(directory)
+    whole = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, 0)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, size, 1)
+    end = END.pack(b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, size, 0, 0)
+    return directory + whole + locator + end
+
+
 def huge_directory() -> bytes:
     directory = b"PK\x01\x02" + b"\x00" * (MAX_DIRECTORY + 1)
     return directory + END.pack(b"PK\x05\x06", 0, 0, 1, 1, len(directory), 0, 0)
@@ -176,6 +188,7 @@ CONTAINERS = (
     Hostile("a part of a name that is too long", at(TOP + "a" * 100), "too long"),
     Hostile("70,000 files", lambda _: many_files(70_000), f"more than {MAX_FILES} files"),
     Hostile("a million files", lambda _: many_files(1_000_000), f"more than {MAX_FILES} files"),
+    Hostile("a million files in zip64", lambda _: million_files(), f"more than {MAX_FILES} files"),
     Hostile("a huge directory", lambda _: huge_directory(), "directory is larger"),
     Hostile("a comment at the end", lambda p: p + b"!", "no zip file that ends with its directory"),
     Hostile("a program before the zip", lambda p: b"MZ" + p, "does not lie between its files and its end"),

@@ -102,15 +102,17 @@ def test_the_record_says_what_a_catalogue_must_know(package: bytes) -> None:
     assert record["dqv:hasQualityAnnotation"]["oa:hasBody"]["@id"] == certificate["id"]
     assert record["syn:regime"] == "pre-EHDS"
     assert record["syn:highlySensitive"] is True
-    assert record["healthdcatap:healthCategory"] == [{"@id": "https://w3id.org/synthema/ns#Art51-1-l"}]
+    (category,) = record["healthdcatap:healthCategory"]
+    assert category["@id"].endswith("/healthcategories/MRMR")
+    assert category["skos:exactMatch"] == {"@id": "syn:Art51-1-l"}
     mandatory = (
         "dct:accessRights dcatap:applicableLegislation dcat:contactPoint dct:description dcat:distribution "
         "healthdcatap:healthCategory dct:identifier dcat:keyword dct:provenance dcat:theme dct:title dct:type "
         "healthdcatap:hdab"
     )
     assert set(mandatory.split()) <= set(record)
-    table = record["dcat:distribution"][0]["healthdcatap:hasStructuredData"]
-    assert [column["csvw:name"] for column in table["healthdcatap:hasVariables"]] == ["age", "sex"]
+    table = record["healthdcatap:hasVariables"]["csvw:table"]
+    assert [column["csvw:name"] for column in table["csvw:column"]] == ["age", "sex"]
 
 
 def test_a_package_is_made_of_the_certified_files_only(world: World) -> None:

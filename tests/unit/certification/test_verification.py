@@ -12,7 +12,7 @@ from synthema.canonical import canonical_json, digest
 from synthema.certification import CHECKS, IntendedUse, VerificationPolicy, payload_of, release_activity
 from synthema.certification.description import proofs
 from synthema.certification.document import read_document
-from synthema.certification.evidence import ASSERTION, read_evidence
+from synthema.certification.evidence import read_evidence
 from synthema.certification.model import CertificateContent, DataFile
 from synthema.errors import InputError
 from synthema.identity import FileSigner
@@ -76,7 +76,7 @@ def bound(certificate: dict[str, Any], payload: dict[str, bytes]) -> None:
 
 def resign(certificate: dict[str, Any], world: World) -> dict[str, Any]:
     unsigned = {name: value for name, value in certificate.items() if name != "proof"}
-    return issue(unsigned, world.hub.signer, f"{world.hub.did}#{ASSERTION}", world.clock.now())
+    return issue(unsigned, world.hub.signer, f"{world.hub.did}#assertion", world.clock.now())
 
 
 def subject(certificate: dict[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from synthema.assembly import Connector
 from synthema.cli import study
 from synthema.cli.output import progress
+from synthema.config import load_settings
+from synthema.provenance import VerifierKey
 from synthema.resources import bundled
 from tests.unit.cli.support import data_of, new_policy, run
 from tests.unit.cli.test_offline import STUDY, table
@@ -184,6 +188,7 @@ def test_the_log_is_exported_as_files_that_a_stranger_checks(
 def test_the_index_is_made_anew_and_what_is_witnessed_is_shown(home: Path, people: dict[str, dict[str, Any]]) -> None:
     assert "all 2 entries (memory)" in run("log", "reindex", "--home", home).stdout
     assert "No partner has shown its log yet" in run("log", "witnessed", "--home", home).stdout
+    run("log", "forget", "stranger.example/log", "--reason", "it is gone", "--home", home, status=4)
 
 
 def test_an_auditor_asks_the_log_in_sparql(home: Path, tmp_path: Path) -> None:
@@ -303,3 +308,34 @@ def _wait_until_served(serving: subprocess.Popen[str], port: int) -> None:
         else:
             return
     pytest.fail("the connector was not served in time")
+
+
+def test_the_log_gets_another_key(home: Path, people: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    proof, key, did = tmp_path / "entry.tlog-proof", tmp_path / "log.key", tmp_path / "did.json"
+    key.write_text(data_of("log", "prove", 1, "-o", proof, "--home", home)["key"] + "\n")
+    tiles = tmp_path / "tiles"
+    run("log", "export", "--tiles", tiles, "--home", home)
+    run("log", "rotate", "--reason", "", "--home", home, status=2)
+    shown = run("log", "rotate", "--reason", "The key was two years old.", "--home", home).stdout
+    assert "From entry 2 on, a new key signs this log" in shown
+    keys = data_of("log", "keys", "--home", home)
+    assert keys["log"] in shown
+    assert [former["key"] for former in keys["former"]] == [key.read_text().strip()]
+    assert "Log until entry 2" in run("log", "keys", "--home", home).stdout
+    assert "All 3 entries of the log are unchanged" in run("log", "verify", "--home", home).stdout
+    with closing(Connector.open(load_settings(home))) as connector:
+        did.write_text(json.dumps(connector.did_document()))
+    # The proof from before, by who knows the old key, and by who knows the new one and the DID document.
+    assert "The proof holds" in run("log", "verify-bundle", proof, "--key", key).stdout
+    run("log", "verify-bundle", proof, "--key", keys["log"], status=6)
+    assert "The proof holds" in run("log", "verify-bundle", proof, "--key", keys["log"], "--did", did).stdout
+    later = tmp_path / "later.tlog-proof"
+    run("log", "prove", 1, "-o", later, "--home", home)
+    run("log", "verify-bundle", later, "--key", keys["log"])
+    assert "The proof holds" in run("log", "verify-bundle", later, "--key", key, "--did", did).stdout
+    # A document of somebody else does not stand in for the key that is trusted.
+    witness = VerifierKey.parse(keys["witness"])
+    stranger = VerifierKey(witness.name.replace("/witness", "/log"), witness.public_key)
+    run("log", "verify-bundle", later, "--key", str(stranger), "--did", did, status=6)
+    run("log", "export", "--tiles", tiles, "--home", home)
+    assert "All 3 entries" in run("log", "verify-tiles", tiles, "--key", key, "--did", did).stdout

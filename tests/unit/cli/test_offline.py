@@ -175,7 +175,7 @@ def test_the_settings_are_all_explained() -> None:
     assert "minimum_isolation" in {row["setting"] for row in rows}
 
 
-@pytest.mark.parametrize(("status", "expected"), [("ok", 0), ("attention", 1), ("broken", 4)])
+@pytest.mark.parametrize(("status", "expected"), [("ok", 0), ("warn", 1), ("fail", 4)])
 def test_the_doctor_exits_with_the_worst_result(status: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"check": "isolation", "result": "found", "status": status, "fix": "mend it"}
     monkeypatch.setattr(doctor, "_isolation", lambda: row)

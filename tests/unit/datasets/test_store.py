@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyoxigraph
 import pytest
 from polars.testing import assert_frame_equal
 from pydantic import ValidationError
@@ -17,7 +15,6 @@ from synthema.datasets import (
     DatasetMetadata,
     DatasetStore,
     DatasetVersion,
-    catalogue_record,
     dictionary,
     quality_label,
     split,
@@ -285,47 +282,6 @@ def test_a_title_is_needed(store: DatasetStore, tmp_path: Path) -> None:
         store.add(source(tmp_path), codebook(), " ", described())
     with pytest.raises(NotFoundError):
         store.version("none")
-
-
-@pytest.mark.article("EHDS 77")
-def test_the_catalogue_record_has_all_that_non_public_data_must_say(store: DatasetStore, tmp_path: Path) -> None:
-    version = add(
-        store, source(tmp_path), population="adults", period=["1960-01-01", "1994-12-31"], spatial="http://x.example/y"
-    )
-    record = catalogue_record(
-        version,
-        store.iri(version),
-        publisher="did:web:site.example",
-        publisher_name="Site",
-        access_url="https://site.example",
-    )
-    mandatory = (
-        "dct:accessRights dcatap:applicableLegislation dcat:contactPoint dct:description dcat:distribution "
-        "healthdcatap:healthCategory dct:identifier dcat:keyword dct:provenance dcat:theme dct:title dct:type "
-        "healthdcatap:hdab"
-    )
-    for name in mandatory.split():
-        assert record[name], name
-    schema = record["dcat:distribution"][0]["healthdcatap:hasStructuredData"]
-    assert [column["csvw:name"] for column in schema["healthdcatap:hasVariables"]] == ["age", "sex", "hgb", "time"]
-    assert record["healthdcatap:numberOfRecords"]["@value"] == "0"  # two patients: not told
-    assert record["dct:accessRights"]["@id"].endswith("NON_PUBLIC")
-
-
-def test_the_catalogue_record_is_json_ld(store: DatasetStore, tmp_path: Path) -> None:
-    version = add(store, source(tmp_path))
-    record = catalogue_record(
-        version,
-        store.iri(version),
-        publisher="did:web:site.example",
-        publisher_name="Site",
-        access_url="https://site.example",
-    )
-    quads = list(pyoxigraph.parse(json.dumps(record), format=pyoxigraph.RdfFormat.JSON_LD))
-    types = {str(q.object) for q in quads if q.subject == pyoxigraph.NamedNode(store.iri(version))}
-    assert "<http://www.w3.org/ns/dcat#Dataset>" in types
-    assert len(quads) > 60
-    assert not [q for q in quads for term in q if str(term).startswith(("<dct:", "<dcat:", "<healthdcatap:", "<spdx:"))]
 
 
 @pytest.mark.article("EHDS 78(3)")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from synthema.canonical import digest_bytes
-from synthema.dataspace import COMPUTE, Counter, Hold, Refuse
+from synthema.dataspace import COMPUTE, Counter, Hold, Process, Refuse
+from synthema.dataspace.dataplane.fetching import Wanted, fetch
 from synthema.dataspace.policy_wire import from_wire
 from synthema.dataspace.transitions import Kind
 from synthema.errors import ConflictError, DeniedError, IntegrityError, NotFoundError, PeerError
@@ -186,13 +187,13 @@ def test_what_the_agreement_does_not_cover_is_not_there(two: World) -> None:
         two.hub.dataspace.pull(two.hospital.did, agreement, "artefact-9")
 
 
-def test_suspension_closes_the_door_and_resuming_opens_it(two: World) -> None:
+def test_suspension_closes_the_door_and_resuming_opens_it(two: World, tmp_path: Path) -> None:
     two.hospital.store.artefacts = {"artefact-1": b"small"}
     hub = two.hub.dataspace
     agreement = hub.negotiate(two.hospital.did, DATASET, PATIENCE)
     process = hub.request_transfer(agreement)
     started = hub.wait("transfer", process.id, PATIENCE, lambda p: p.state == "STARTED")
-    assert hub._fetch(started, "artefact-1", 100, None)[0] == b"small"
+    assert _fetched(two, started, tmp_path) == b"small"
 
     settled(two, "transfer", "STARTED")
     (theirs,) = two.hospital.dataspace.processes("transfer")
@@ -200,34 +201,43 @@ def test_suspension_closes_the_door_and_resuming_opens_it(two: World) -> None:
     suspended = hub.wait("transfer", process.id, PATIENCE, lambda p: p.state == "SUSPENDED")
     assert suspended.reasons == ("night shift",)
     with pytest.raises(PeerError, match="404"):
-        hub._fetch(started, "artefact-1", 100, None)
+        _fetched(two, started, tmp_path)
 
     settled(two, "transfer", "SUSPENDED")
     two.hospital.dataspace.resume(theirs.id)
     again = hub.wait("transfer", process.id, PATIENCE, lambda p: p.state == "STARTED")
-    assert hub._fetch(again, "artefact-1", 100, None)[0] == b"small"
+    assert _fetched(two, again, tmp_path) == b"small"
     with pytest.raises(PeerError, match="404"):
-        hub._fetch(started, "artefact-1", 100, None)  # the old token is dead
+        _fetched(two, started, tmp_path)  # the old token is dead
     hub.complete(process.id)
     settled(two, "transfer", "COMPLETED")
     with pytest.raises(PeerError, match="404"):
-        hub._fetch(again, "artefact-1", 100, None)
+        _fetched(two, again, tmp_path)
+
+
+def _fetched(two: World, process: Process, folder: Path) -> bytes:
+    """The artefact, fetched with the address the process holds."""
+    target = folder / "fetched"
+    fetch(two.hub.peers, process, Wanted("artefact-1", 100), target)
+    content = target.read_bytes()
+    target.unlink()
+    return content
 
 
 def test_a_computation_is_taken_on_once(two: World) -> None:
     agreement = two.hub.dataspace.negotiate(two.hospital.did, DATASET, PATIENCE)
     process = two.hub.dataspace.request_compute(agreement, {"plugin": "marginals", "rows": 100}, PATIENCE)
     assert process.details["format"] == COMPUTE
-    ((_, theirs, parameters),) = two.hospital.computer.started
-    assert theirs.id == agreement.id
-    assert parameters == {"plugin": "marginals", "rows": 100}
+    (started,) = two.hospital.computer.started_flows
+    assert (started.agreement_id, started.dataset_id, started.profile) == (agreement.id, DATASET, COMPUTE)
+    assert started.metadata == {"parameters": {"plugin": "marginals", "rows": 100}}
 
 
 def test_a_refused_computation_says_why(two: World) -> None:
     agreement = two.hub.dataspace.negotiate(two.hospital.did, DATASET, PATIENCE)
     with pytest.raises(DeniedError, match="not approved"):
         two.hub.dataspace.request_compute(agreement, {"refuse": True}, PATIENCE)
-    assert not two.hospital.computer.started
+    assert not two.hospital.computer.started_flows
 
 
 def test_negotiation_and_transfer_are_quick(two: World) -> None:

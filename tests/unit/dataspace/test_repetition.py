@@ -92,7 +92,7 @@ def test_a_stranger_cannot_use_anothers_agreement_or_token(two: World) -> None:
     assert token
     third = two.hospital.settings.peers[1]
     stranger = Caller(third.did, third.name, third.role)
-    assert hospital.artefact_asked(hub_as_caller(two), token, "artefact-1").content == b"x"
+    assert hospital.artefact_asked(hub_as_caller(two), token, "artefact-1").artefact.content == b"x"
     for caller, shown in ((stranger, token), (hub_as_caller(two), token[:-1]), (hub_as_caller(two), "")):
         with pytest.raises(NotFoundError):
             hospital.artefact_asked(caller, shown, "artefact-1")
@@ -125,7 +125,7 @@ def test_a_lost_answer_is_asked_again_without_acting_twice(two: World, monkeypat
     while two.hospital.dataspace.processes("transfer")[0].state != "STARTED":
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert len(two.hospital.computer.started) == 1
+    assert len(two.hospital.computer.started_flows) == 1
     assert len(two.hospital.office.agreements) == len(two.hub.office.agreements) == 1
     assert [s["state"] for s in two.hub.dataspace.timeline(process.id)] == ["REQUESTED", "STARTED"]
 

@@ -7,8 +7,8 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,20 @@ from synthema.dataspace import (
     Pace,
     PeerClient,
     Ports,
-    Process,
     Verdict,
     fetch_did_document,
+)
+from synthema.dataspace.dataplane import (
+    ControlPlane,
+    DataFlowPrepareMessage,
+    DataFlowResumeMessage,
+    DataFlowStartedNotificationMessage,
+    DataFlowStartMessage,
+    DataFlowStatusMessage,
+    DataFlowSuspendMessage,
+    DataFlowTerminateMessage,
+    DataPlane,
+    FlowState,
 )
 from synthema.dataspace.policy_wire import to_wire
 from synthema.dataspace.ports import CautiousContracts
@@ -105,10 +116,8 @@ class Shelf:
         self, caller: Caller, *, dataset: str | None = None, after: str | None = None, limit: int = 100
     ) -> Sequence[CatalogueEntry]:
         found = [e for _, e in sorted(self.entries.items()) if e.id not in self.hidden]
-        return [e for e in found if dataset in (None, e.id) and (after is None or e.id > after)][:limit]
-
-    def offers_for(self, dataset: str) -> Sequence[Offered]:
-        return self.offers.get(dataset, ())
+        chosen = [e for e in found if dataset in (None, e.id) and (after is None or e.id > after)][:limit]
+        return [replace(entry, offers=self.offers.get(entry.id, ())) for entry in chosen]
 
 
 def shelf() -> Shelf:
@@ -151,19 +160,49 @@ class Store:
         body = content.read_bytes() if isinstance(content, Path) else content
         return Artefact(artefact_id, content, digest_bytes(body + b"!" if self.lies else body))
 
+    def reopen_artefact(self, agreement: Agreement, artefact_id: str) -> Artefact:
+        return self.open_artefact(agreement, artefact_id)
+
 
 @dataclass
 class Computer:
-    """A compute port that takes on what it can and refuses ``{"refuse": true}``."""
+    """A data plane for computations that takes on what it can, refuses ``{"refuse": true}`` and hands nothing out."""
 
-    started: list[tuple[Process, Agreement, Mapping[str, Any]]] = field(default_factory=list)
+    profiles = (COMPUTE,)
+    consumes = False
+    started_flows: list[DataFlowStartMessage] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+    control: ControlPlane | None = None
+    slow: bool = False
 
-    def start_compute(
-        self, connection: Connection, process: Process, agreement: Agreement, parameters: Mapping[str, Any]
-    ) -> None:
-        if parameters.get("refuse"):
+    def attach(self, control: ControlPlane) -> None:
+        self.control = control
+
+    def prepare(self, message: DataFlowPrepareMessage) -> DataFlowStatusMessage:
+        return DataFlowStatusMessage(data_flow_id=message.data_flow_id, state=FlowState.PREPARED)
+
+    def start(self, message: DataFlowStartMessage) -> DataFlowStatusMessage:
+        if ((message.metadata or {}).get("parameters") or {}).get("refuse"):
             raise DeniedError("the plugin is not approved", fix="ask for an approved one")
-        self.started.append((process, agreement, parameters))
+        self.started_flows.append(message)
+        state = FlowState.STARTING if self.slow else FlowState.STARTED
+        return DataFlowStatusMessage(data_flow_id=message.data_flow_id, state=state)
+
+    def started(self, flow: str, message: DataFlowStartedNotificationMessage) -> None:
+        self.told.append((flow, "started"))
+
+    def suspend(self, flow: str, message: DataFlowSuspendMessage) -> None:
+        self.told.append((flow, "suspend"))
+
+    def resume(self, flow: str, message: DataFlowResumeMessage) -> DataFlowStatusMessage:
+        self.told.append((flow, "resume" if message.data_address is None else "resume there"))
+        return DataFlowStatusMessage(data_flow_id=flow, state=FlowState.STARTED)
+
+    def terminate(self, flow: str, message: DataFlowTerminateMessage) -> None:
+        self.told.append((flow, "terminate"))
+
+    def completed(self, flow: str) -> None:
+        self.told.append((flow, "completed"))
 
 
 def lasting_signer(home: Path) -> FileSigner:
@@ -213,7 +252,14 @@ def settings_for(home: Path, name: str, url: str, peers: Sequence[tuple[str, str
     )
 
 
-def make_node(settings: Settings, *, clock: Clock | None = None, pace: Pace | None = None, guard: Any = None) -> Node:
+def make_node(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    pace: Pace | None = None,
+    guard: Any = None,
+    planes: Sequence[DataPlane] = (),
+) -> Node:
     """A connector on its database, not yet serving; made again on the same home, it goes on where it stopped."""
     clock = clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -223,7 +269,7 @@ def make_node(settings: Settings, *, clock: Clock | None = None, pace: Pace | No
     log = ProvenanceLog(database, keys, settings.public_url, clock)
     peers = PeerClient(settings, keys, clock)
     office, store, computer, catalogue = Office(), Store(), Computer(), shelf()
-    ports = Ports(catalogue, office, store, computer, guard)
+    ports = Ports(catalogue, office, store, (computer, *planes), guard)
     fast = pace or Pace(first=timedelta(milliseconds=20), longest=timedelta(milliseconds=200))
     dataspace = Dataspace(settings, database, log, peers, clock, ports, fast)
     document = did_document(settings.did, keys, settings.public_url)

@@ -391,12 +391,18 @@ def test_a_release_is_measured_again_or_stops_what_comes_after(
     found = store.examine(version)
     assert {finding.subject for finding in found.stops()} == {"membership-attack-again", "singling-out-again"}
     assert all("never measured again" in finding.sentence for finding in found.stops())
+    assert {(finding.subject, finding.release) for finding in store.failing_releases()} == {
+        ("membership-attack-again", RUN),
+        ("singling-out-again", RUN),
+    }
     assert found.stops("syn:evaluateModel") == ()  # measuring again is what mends it
     assert f"{SYN}dpiaOutcome" not in store.facts(version, "syn:synthesise")
     assert f"{SYN}dpiaOutcome" in store.facts(version, "syn:evaluateModel")
     again = attacked(0.56, clock.now(), RUN + "2")
     store.record(store.check("mgus", "post-release", again, clock.now(), "syn:evaluateModel"), again, about=RUN)
     assert store.examine(version).conformant
+    assert store.failing_releases() == ()
+    assert store.measured_in(RUN) == (RUN, RUN + "2")
     assert store.figures(version)["membershipAUC"].source == RUN + "2"
 
 

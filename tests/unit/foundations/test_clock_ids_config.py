@@ -93,6 +93,16 @@ def test_a_new_connector_reads_its_own_settings(tmp_path: Path) -> None:
     assert (tmp_path / "home" / "secrets" / "passphrase").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.article("EHDS 53(2)")
+def test_no_setting_makes_a_party_a_public_sector_body(tmp_path: Path) -> None:
+    """Two people confirm it on evidence, or a trusted body signs it (synthema attestation)."""
+    make(tmp_path / "home")
+    settings = tmp_path / "home" / "connector.toml"
+    settings.write_text(settings.read_text(encoding="utf-8") + "public_sector_body = true\n", encoding="utf-8")
+    with pytest.raises(InputError, match="public_sector_body"):
+        load_settings(tmp_path / "home")
+
+
 def test_keys_are_never_overwritten(tmp_path: Path) -> None:
     make(tmp_path / "home")
     with pytest.raises(ConflictError):

@@ -8,6 +8,7 @@ import pytest
 from synthema.clock import FixedClock
 from synthema.errors import DeniedError, InputError, PeerError
 from synthema.identity import DidResolver, FileSigner, did_document
+from synthema.identity.did import document_url
 from synthema.identity.multibase import (
     decode_base58btc,
     decode_base64url,
@@ -66,11 +67,25 @@ def test_the_document_names_each_published_key(signer: FileSigner) -> None:
     )
     names = [method["id"] for method in document["verificationMethod"]]
     assert names == [f"{HOSPITAL}#{name}" for name in ("assertion", "log", "witness", "dpo-1")]
-    assert document["authentication"] == [f"{HOSPITAL}#assertion"]
+    assert document["authentication"] == document["capabilityInvocation"] == [f"{HOSPITAL}#assertion"]
     assert document["service"][0]["id"] == f"{HOSPITAL}#dsp"
     assert {method["type"] for method in document["verificationMethod"]} == {"Multikey"}
     with pytest.raises(InputError):
         did_document(HOSPITAL, signer, "https://hospital.example", [{"id": "dsp"}])
+
+
+@pytest.mark.parametrize(
+    ("did", "url"),
+    [
+        ("did:web:a.example", "https://a.example/.well-known/did.json"),
+        ("did:web:a.example%3A8443", "https://a.example/.well-known/did.json"),
+        ("did:web:a.example:connectors:one", "https://a.example/connectors/one/did.json"),
+        ("did:web:a.example:..:one", "https://a.example/../one/did.json"),  # refused when it is fetched
+        ("did:web:a.example:x%2Fy", "https://a.example/x%2Fy/did.json"),
+    ],
+)
+def test_a_document_lies_where_its_did_says(did: str, url: str) -> None:
+    assert document_url("https://a.example", did) == url
 
 
 def test_an_outside_reader_understands_the_document(signer: FileSigner) -> None:

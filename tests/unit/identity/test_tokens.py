@@ -65,7 +65,8 @@ NOW = 1795255200  # the fixture's clock: 2026-11-21T10:00:00Z
     [
         {"aud": ...},
         {"aud": HOSPITAL},
-        {"aud": [REGISTRY]},
+        {"aud": [REGISTRY, HOSPITAL]},
+        {"aud": []},
         {"aud": REGISTRY + "/"},
         {"iss": ...},
         {"iss": REGISTRY},
@@ -84,7 +85,7 @@ NOW = 1795255200  # the fixture's clock: 2026-11-21T10:00:00Z
         {"exp": NOW + 601},
         {"exp": NOW - 10, "iat": NOW - 5},
         {"exp": 10**30},
-        {"nbf": ...},
+        {"nbf": "now"},
         {"nbf": NOW + 61},
         {"iat": ...},
         {"iat": NOW + 61},
@@ -128,6 +129,28 @@ def test_each_wrong_header_is_refused(
         check(forge(signer, clock, header=header))
 
 
+def test_a_refusal_names_its_step(check: Callable[[str], tokens.Claims], signer: FileSigner, clock: FixedClock) -> None:
+    wrong: dict[int, dict[str, Any]] = {
+        1: {"sub": REGISTRY}, 2: {"aud": HOSPITAL}, 5: {"nbf": NOW + 61}, 6: {"exp": NOW - 60, "iat": NOW - 90}
+    }  # fmt: skip
+    for step, claims in wrong.items():
+        with pytest.raises(DeniedError, match=f"step {step} of 7"):
+            check(forge(signer, clock, **claims))
+    with pytest.raises(DeniedError, match="step 3 of 7"):
+        check(forge(signer, clock, header={"kid": f"{HOSPITAL}#log"}))
+    check(forge(signer, clock))
+    with pytest.raises(DeniedError, match="step 7 of 7"):
+        check(forge(signer, clock))
+
+
+def test_what_others_may_leave_out_or_write_otherwise(
+    check: Callable[[str], tokens.Claims], signer: FileSigner, clock: FixedClock
+) -> None:
+    assert check(forge(signer, clock, jti="no nbf", nbf=...)).token_id == "no nbf"
+    assert check(forge(signer, clock, jti="list", aud=[REGISTRY])).audience == REGISTRY
+    assert check(forge(signer, clock, header={"kid": "#assertion"}, jti="relative")).issuer == HOSPITAL
+
+
 def test_the_leeway_is_one_minute_either_way(
     check: Callable[[str], tokens.Claims], signer: FileSigner, clock: FixedClock
 ) -> None:
@@ -145,7 +168,7 @@ def test_another_partys_key_is_refused(
 def test_a_stranger_is_refused(check: Callable[[str], tokens.Claims], signer: FileSigner, clock: FixedClock) -> None:
     stranger = "did:web:stranger.example"
     with pytest.raises(DeniedError, match="registered"):
-        check(forge(signer, clock, header={"kid": f"{stranger}#assertion"}, iss=stranger))
+        check(forge(signer, clock, header={"kid": f"{stranger}#assertion"}, iss=stranger, sub=stranger))
 
 
 def test_every_changed_character_is_refused(check: Callable[[str], tokens.Claims], token: str) -> None:

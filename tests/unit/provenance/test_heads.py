@@ -11,7 +11,7 @@ import pytest
 from synthema.clock import FixedClock
 from synthema.errors import IntegrityError, NotFoundError
 from synthema.identity import FileSigner
-from synthema.provenance import Heads, ProvenanceLog, Witness, log_name, witness_name
+from synthema.provenance import Heads, ProvenanceLog, VerifierKey, Witness, log_name, witness_name
 from synthema.provenance.heads import MAX_HEADER
 from synthema.provenance.store import log_cosignatures, log_entries, log_nodes
 from synthema.storage import Database, metadata
@@ -27,16 +27,16 @@ def partner(tmp_path: Path, signer: FileSigner, other_signer: FileSigner, clock:
     database = Database(f"sqlite:///{tmp_path}/partner.sqlite")
     metadata.create_all(database.engine)
     log = ProvenanceLog(database, other_signer, PARTNER, clock)
-    known = {log_name(ORIGIN): signer.public_key("log")}
-    witness = Witness(database, other_signer, PARTNER, clock, known.get)
+    key = VerifierKey(log_name(ORIGIN), signer.public_key("log"))
+    witness = Witness(database, other_signer, PARTNER, clock, lambda origin, note: key if origin == key.name else None)
     yield Heads(log, witness, {OURS: witness_name(ORIGIN)}, lambda did: signer.public_key("witness"))
     database.close()
 
 
 @pytest.fixture
 def ours(filled: ProvenanceLog, signer: FileSigner, other_signer: FileSigner, clock: FixedClock) -> Heads:
-    known = {log_name(PARTNER): other_signer.public_key("log")}
-    witness = Witness(filled.database, signer, ORIGIN, clock, known.get)
+    key = VerifierKey(log_name(PARTNER), other_signer.public_key("log"))
+    witness = Witness(filled.database, signer, ORIGIN, clock, lambda origin, note: key if origin == key.name else None)
     names = {THEIRS: witness_name(PARTNER)}
     return Heads(filled, witness, names, lambda did: other_signer.public_key("witness"))
 

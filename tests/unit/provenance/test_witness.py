@@ -26,8 +26,14 @@ def witness(tmp_path: Path, log: ProvenanceLog, other_signer: FileSigner, clock:
     """The registry, which knows the hospital's log."""
     database = Database(f"sqlite:///{tmp_path}/registry.sqlite")
     metadata.create_all(database.engine)
-    logs = {log.key.name: log.key.public_key}
-    return Witness(database, other_signer, "https://registry.example", clock, logs.get)
+    key = log.key
+    return Witness(
+        database,
+        other_signer,
+        "https://registry.example",
+        clock,
+        lambda origin, note: key if origin == key.name else None,
+    )
 
 
 def submit(witness: Witness, log: ProvenanceLog, old: int) -> tuple[int, str]:

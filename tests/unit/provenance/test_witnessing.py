@@ -19,7 +19,8 @@ from tests.unit.provenance.conftest import Step
 def witness(tmp_path: Path, log: ProvenanceLog, other_signer: FileSigner, clock: FixedClock) -> Witness:
     database = Database(f"sqlite:///{tmp_path}/registry.sqlite")
     metadata.create_all(database.engine)
-    return Witness(database, other_signer, "https://registry.example", clock, {log.key.name: log.key.public_key}.get)
+    key = log.key
+    return Witness(database, other_signer, "https://registry.example", clock, lambda origin, note: key)
 
 
 @pytest.mark.article("GDPR 5(2)")

@@ -172,6 +172,60 @@ def test_the_catalogue_comes_page_by_page(hub: Client, monkeypatch: pytest.Monke
             del shelf.entries[name], shelf.offers[name]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("br, gzip;q=0.5", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("identity", False),
+        ("", False),
+    ],
+)
+def test_the_catalogue_is_compressed_for_who_takes_it(hub: Client, accepted: str, compressed: bool) -> None:
+    for method, path, body in (
+        ("POST", "/dsp/catalog/request", m.CatalogRequestMessage().wire()),
+        ("GET", f"/dsp/catalog/datasets/{DATASET}", None),
+    ):
+        plain = hub.send(method, path, body, headers={"accept-encoding": "identity"})
+        answer = hub.send(method, path, body, headers={"accept-encoding": accepted})
+        assert (answer.headers.get("content-encoding") == "gzip") == compressed
+        assert answer.headers["vary"] == "accept-encoding"
+        assert answer.json() == plain.json()
+
+
+def test_small_answers_are_not_compressed(hub: Client) -> None:
+    answer = hub.send("GET", "/dsp/catalog/datasets/none", headers={"accept-encoding": "gzip"})
+    assert "content-encoding" not in answer.headers
+
+
+def test_every_operation_of_the_protocol_is_there(hub: Client) -> None:
+    """The 25 operations of the HTTPS binding by role, and the consumer's transfer, which the Eclipse kit asks for."""
+    process = [
+        ("GET", "negotiations/{pid}", 2),
+        ("POST", "negotiations/{pid}/termination", 2),
+        ("POST", "negotiations/{pid}/events", 2),
+        ("GET", "transfers/{pid}", 2),
+        *[("POST", f"transfers/{{pid}}/{path}", 2) for path in ("start", "completion", "termination", "suspension")],
+    ]
+    one_role = [
+        ("POST", "catalog/request", 1),
+        ("GET", "catalog/datasets/{dataset}", 1),
+        ("POST", "negotiations/request", 1),
+        ("POST", "negotiations/offers", 1),
+        *[("POST", f"negotiations/{{pid}}/{path}", 1) for path in
+          ("request", "offers", "agreement", "agreement/verification")],
+        ("POST", "transfers/request", 1),
+    ]  # fmt: skip
+    operations = process + one_role
+    assert sum(roles for *_, roles in operations) + 1 == 25 + 1  # and the versions
+    for method, path, _ in operations:
+        where = "/dsp/" + path.replace("{pid}", "urn:uuid:1").replace("{dataset}", DATASET)
+        answer = hub.send(method, where, {} if method == "POST" else None)
+        assert "@type" in answer.json(), f"{method} {path} is not the protocol's"
+
+
 def test_a_filter_is_refused_and_hidden_is_unknown(hub: Client) -> None:
     message = m.CatalogRequestMessage(filter=["x"]).wire()
     assert hub.send("POST", "/dsp/catalog/request", message).status_code == 400

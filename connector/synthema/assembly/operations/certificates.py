@@ -247,6 +247,26 @@ def list_receipts(connector: Connector, given: Receipts) -> list[dict[str, Any]]
     ]
 
 
+@operation("certificate/doubts")
+def list_doubts(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
+    """What sites told us of gates that no longer hold for what we certified, and what we told our issuers."""
+    return [
+        {
+            "id": row["id"],
+            "direction": row["direction"],
+            "peer": row["peer"],
+            "candidate": row["candidate"],
+            "gate": row["gate"],
+            "sentence": row["sentence"],
+            "since": to_text(row["since"]),
+            "at": to_text(row["at"]),
+            "delivered": None if row["delivered_at"] is None else to_text(row["delivered_at"]),
+            "document": row["document"],
+        }
+        for row in connector.trust.doubts.all()
+    ]
+
+
 @operation("certificate/list")
 def list_certificates(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
     """The certificates this connector issued: state, validity, and who signed."""

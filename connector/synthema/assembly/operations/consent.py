@@ -221,8 +221,10 @@ def show_exclusions(connector: Connector, given: AskExclusions) -> dict[str, Any
         "remaining": found.remaining,
         "leftOut": found.reasons,
     }
-    signature = connector.signer.sign("assertion", canonical_json(statement)).hex()
-    return {"statement": statement, "signature": signature, "sentence": found.summary()}
+    key = connector.signer.current("assertion")
+    signature = connector.signer.sign(key, canonical_json(statement)).hex()
+    method = f"{connector.settings.did}#{key}"
+    return {"statement": statement, "signature": signature, "method": method, "sentence": found.summary()}
 
 
 class ImportConsents(By):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 from sqlalchemy import Connection
 
+from synthema.assembly.health_catalogue import HealthCatalogue
 from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.assembly.problems import input_error
 from synthema.assembly.setup import INCOMING
@@ -69,7 +70,8 @@ def publish_offer(connector: Connector, given: PublishOffer) -> dict[str, Any]:
     offer = connector.shelf.publish(
         given.dataset, given.policy, epsilon=given.epsilon, delta=given.delta, total_epsilon=given.total_epsilon
     )
-    return {"offer": offer}
+    version = connector.datasets.version(given.dataset)
+    return {"offer": offer, "missing": [each.field for each in HealthCatalogue.of(connector).lacking(version)]}
 
 
 def codebook_of(text: str) -> Codebook:

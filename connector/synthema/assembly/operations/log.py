@@ -6,17 +6,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
+from sqlalchemy import Connection
 
+from synthema.assembly.log_rotation import rotate_log_key
 from synthema.assembly.operations.registry import Input, Nothing, hexadecimal, operation
 from synthema.canonical import digest_bytes
 from synthema.clock import from_text, to_text
-from synthema.errors import DeniedError
+from synthema.errors import DeniedError, InputError
 from synthema.ids import new_id
 from synthema.provenance import (
     Activity,
     Agent,
     Bounds,
+    Checkpoint,
     Entity,
+    Handover,
     check_question,
     export_nquads,
     make_bundle,
@@ -54,17 +58,47 @@ def size_of_log(connector: Connector, given: Nothing) -> dict[str, Any]:
 
 
 @operation("log/keys")
-def log_keys(connector: Connector, given: Nothing) -> dict[str, str]:
-    """The address that this log's IRIs begin with, and the keys of the log and of this connector as a witness."""
-    return {"origin": connector.log.origin, "log": str(connector.log.key), "witness": str(connector.witness.key)}
+def log_keys(connector: Connector, given: Nothing) -> dict[str, Any]:
+    """The address that this log's IRIs begin with, the keys of the log, and the one of this connector as a witness."""
+    keys = connector.log.keys
+    return {
+        "origin": connector.log.origin,
+        "log": str(keys.current),
+        "former": [_handover(each) for each in keys.handovers],
+        "witness": str(connector.witness.key),
+    }
+
+
+def _handover(handover: Handover) -> dict[str, Any]:
+    return {
+        "key": str(handover.former),
+        "successor": str(handover.successor),
+        "until": to_text(handover.at),
+        "entry": handover.size - 1,
+        "proof": handover.bundle,
+    }
+
+
+class Rotation(Input):
+    """Why the log gets a new key."""
+
+    reason: str = Field(min_length=1, max_length=500, description="one sentence; it stands in the log")
+
+
+@operation("log/rotate")
+def rotate_key(connector: Connector, given: Rotation) -> dict[str, Any]:
+    """Let a new key sign the log from now on: both keys say so in an entry, and the old one is destroyed."""
+    return _handover(rotate_log_key(connector, given.reason))
 
 
 @operation("log/checkpoint")
 def log_checkpoint(connector: Connector, given: Nothing) -> dict[str, Any]:
-    """The signed head of the log with the cosignatures it has, and the key to check it with."""
+    """The signed head of the log with its cosignatures, the key to check it with, and the proofs of earlier keys."""
     note = connector.log.cosigned_checkpoint()
-    head = open_checkpoint(note, connector.log.key)
-    return {"checkpoint": note, "size": head.size, "key": str(connector.log.key)}
+    keys = connector.log.keys
+    head = open_checkpoint(note, keys)
+    handovers = [handover.bundle for handover in keys.handovers]
+    return {"checkpoint": note, "size": head.size, "key": str(keys.current), "handovers": handovers}
 
 
 @operation("log/witness")
@@ -93,6 +127,41 @@ def witnessed_logs(connector: Connector, given: Nothing) -> dict[str, Any]:
             for finding in connector.witness.findings()
         ],
     }
+
+
+class Forgetting(Input):
+    """Which partner's log is to count as new, and why."""
+
+    log: str = Field(description="its name, as in: synthema log witnessed")
+    reason: str = Field(min_length=1, max_length=500, description="one sentence; it stands in the log")
+
+
+@operation("log/forget")
+def forget_log(connector: Connector, given: Forgetting) -> dict[str, Any]:
+    """Take the next head of a partner's log as its first, after it lost its key and you agreed on that with it."""
+    if not given.reason.strip():
+        raise InputError("no reason is given", fix="say in one sentence with whom this was agreed, and why")
+
+    def work(connection: Connection) -> int:
+        seen = connector.witness.forget(connection, given.log)
+        connector.log.append(connection, _forgotten(connector, seen, given.reason))
+        return seen.size
+
+    return {"log": given.log, "entries": connector.database.write(work)}
+
+
+def _forgotten(connector: Connector, seen: Checkpoint, reason: str) -> Activity:
+    now = connector.clock.now()
+    return Activity(
+        iri=connector.log.iri("activity", new_id("activity")),
+        type="WitnessReset",
+        label="A partner's log counts as new from its next head on",
+        started=now,
+        ended=now,
+        agents=(Agent(connector.settings.did, "Organization"),),
+        used=(Entity(f"urn:synthema:log:{seen.root.hex()}", ("Log",), f"{seen.origin}, {seen.size} entries"),),
+        attributes={"reason": reason},
+    )
 
 
 class Entries(Input):

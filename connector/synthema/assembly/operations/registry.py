@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from synthema.assembly.problems import input_error
 from synthema.errors import InputError, NotFoundError
@@ -36,9 +37,13 @@ class Operation:
     run: Callable[[Connector, Any], Any]
 
     def call(self, connector: Connector, value: Any) -> Any:
-        """Check the input and run; raises :class:`InputError` naming the field that is wrong."""
+        """Check the input and run; raises :class:`InputError` naming the field that is wrong.
+
+        Nothing is coerced: a number in quotes is a text, and ``1`` is no yes.
+        """
         try:
-            checked = self.input.model_validate(value)
+            # JSON's own strictness: dates and choices are texts there, tuples are lists.
+            checked = self.input.model_validate_json(to_json(value), strict=True)
         except ValidationError as error:
             raise input_error(error, self.name, self.input) from error
         return self.run(connector, checked)

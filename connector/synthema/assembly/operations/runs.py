@@ -92,24 +92,6 @@ def fetch_artefact(connector: Connector, given: OneArtefact) -> dict[str, Any]:
     return artefact.model_dump() | {"content": base64.b64encode(content).decode()}
 
 
-@operation("doctor/check")
-def check_connector(connector: Connector, given: Nothing) -> list[dict[str, str]]:
-    """Look at this connector and its machine: check, result, how to fix."""
-    report = connector.sandbox.isolation()
-    enough = report.level >= connector.settings.minimum_isolation
-    waiting = [item.name for item in connector.plugins.listing() if item.standing != "approved"]
-    rows = [
-        ("isolation", f"level {report.level}", enough, "; ".join(report.sentences())),
-        ("plugins", f"{len(waiting)} not approved", not waiting, f"approve: {', '.join(waiting)}"),
-        ("log", f"{connector.log.size()} entries", True, ""),
-        ("peers", f"{len(connector.settings.peers)} registered", bool(connector.settings.peers), "add [[peers]]"),
-    ]
-    return [
-        {"check": name, "result": found, "status": "ok" if good else "attention", "fix": "" if good else fix}
-        for name, found, good, fix in rows
-    ]
-
-
 def _read_request(values: dict[str, Any], did: str) -> RunRequest:
     """A request of this connector's own people, who cannot speak for another party."""
     if values.get("requester", did) != did:

@@ -20,12 +20,12 @@ from synthema.errors import DeniedError
 from synthema.identity import DidResolver, Signer
 from synthema.identity.credentials import issue, verify
 from synthema.identity.statuslist import CONTEXT
+from synthema.identity.versions import is_key_of, signing_method
 from synthema.provenance.model import SYNTHEMA
 from synthema.values import Closed
 
 NOTICE_TYPE: Final = "WithdrawalNotice"
 RECEIPT_TYPE: Final = "WithdrawalReceipt"
-ASSERTION: Final = "assertion"
 MOST_THINGS: Final = 1000
 
 
@@ -101,14 +101,14 @@ def _sign(
         "validFrom": to_text(at),
         "credentialSubject": content,
     }
-    return issue(credential, signer, f"{sender}#{ASSERTION}", at)
+    return issue(credential, signer, signing_method(signer, sender), at)
 
 
 def _verified(
     document: Mapping[str, Any], kind: str, sender: str, resolver: DidResolver, at: datetime
 ) -> Mapping[str, Any]:
     found = verify(document, resolver, at)
-    if found.issuer != sender or found.signers != (f"{sender}#{ASSERTION}",):
+    if found.issuer != sender or len(found.signers) != 1 or not is_key_of(found.signers[0], sender):
         raise DeniedError(
             "this was signed by another party than the one that sent it", fix="send your own notices only"
         )

@@ -73,7 +73,8 @@ class Desk:
         """The name of a registered party; its did where none is known."""
         if did == self.did:
             return self.name
-        return next((peer.name for peer in self.connector.settings.peers if peer.did == did), did)
+        peer = self.connector.parties.get(did)
+        return did if peer is None else peer.name
 
     def policy_address(self, policy: dict[str, Any]) -> str:
         """The address of a policy version's page."""

@@ -141,7 +141,7 @@ def _more(
         "purposes": sorted(((t.iri, t.label) for t in vocabulary.purposes), key=lambda pair: pair[1].casefold()),
         "datasets": list(dict.fromkeys(dataset["name"] for dataset in desk.ask("dataset/list"))),
         "duties": sorted(((t.iri, t.label) for t in vocabulary.duties), key=lambda pair: pair[1].casefold()),
-        "parties": [(desk.did, desk.name), *((p.did, p.name) for p in desk.connector.settings.peers)],
+        "parties": [(desk.did, desk.name), *((p.did, p.name) for p in desk.connector.parties.values())],
         "problem": problem,
         "wrong": wrong,
     }

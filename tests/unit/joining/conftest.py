@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from synthema.clock import FixedClock
+from tests.unit.joining.world import Space, data_space
+
+
+@pytest.fixture
+def space(tmp_path: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Space]:
+    with data_space(tmp_path, clock, monkeypatch) as made:
+        yield made
