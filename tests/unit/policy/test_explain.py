@@ -82,8 +82,9 @@ def test_open_questions_are_put_plainly() -> None:
 
 
 def test_only_what_carried_the_outcome_is_told() -> None:
-    operands = [r.operand for r in decision().reasons if r.policy and r.policy.endswith("mgus-consent")]
-    assert V.operand("legal basis").iri in operands
+    found = decision(request(without=("consent state",)))
+    operands = [r.operand for r in found.reasons if r.policy and r.policy.endswith("mgus-consent")]
+    assert operands.count(V.operand("legal basis").iri) == 1
     assert V.operand("consent state").iri not in operands  # the other way of "any of" was taken
 
 
