@@ -77,6 +77,8 @@ def test_open_questions_are_put_plainly() -> None:
     assert f"  – {judged}; as long as this is open, the prohibition counts." in lines
     wide = decision(request(purpose="dpv:ScientificResearch")).sentences()
     assert any("too wide to judge; name it more precisely" in line for line in wide)
+    untold = decision(request(regime="EHDS")).sentences()
+    assert any("Nothing is known about whether the permit says why anonymised data do not" in line for line in untold)
     typed = decision(request(cohort_size=3.5)).sentences()
     assert any("was given as '3.5', which is not a whole number" in line for line in typed)
 
