@@ -122,7 +122,8 @@ def _every_permitted_run_left_its_obligations(connector: Connector, bodies: list
     for run in connector.governor.recent(10_000):
         tasks = connector.obligations.tasks(run=run.id)
         permitted = run.state is not RunState.DENIED
-        wanted = {one["rule"] for one in (run.decision or {})["obligations"]} if permitted else set()
+        said_yes = [run.decision or {}, *(act["decision"] for act in run.acts)] if permitted else []
+        wanted = {one["rule"] for decision in said_yes for one in decision["obligations"]}
         assert {task.rule for task in tasks} == wanted, "obligations of a decision are missing, or of none"
         for task in tasks:
             known.add(task.id)

@@ -123,15 +123,14 @@ def test_a_site_with_other_plugin_files_refuses_the_plan(space: Space, tmp_path:
     house = space.restart(LOST, {"PYTHONPATH": str(tmp_path)})
     try:
         _approve(house, "marginals")  # its own people approved the files it has
+        before = spent(house)
         study = space.begin("Other plugin files")
         ended = space.ended(study, SOON)
-        assert ended["state"] == "failed"
-        assert house.did in ended["reason"]
-        assert "the algorithm is not the one approved" in ended["reason"]
+        assert ended["state"] == "refused"
         run = ended_run(house, study)
-        assert run["state"] == "failed"
-        assert "the algorithm is not the one approved" in run["reason"]
-        assert "the algorithm is not the one approved" in log_text(house)
+        assert run["state"] == "denied"
+        assert "the files of plugin 'marginals' have changed since the assessment was signed" in run["reason"]
+        assert spent(house) == before
         assert space.rounds(study) == 0
     finally:
         space.restart(LOST)

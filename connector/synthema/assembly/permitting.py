@@ -36,7 +36,9 @@ _ISSUER = "its issuer does not stand by it now"  # what this site itself suspend
 def names_of(connector: Connector) -> dict[str, str]:
     """The names for people of every party this site knows."""
     settings = connector.settings
-    known = {peer.did: peer.name for peer in connector.parties.values()} | {body.did: body.name for body in settings.access_bodies}
+    known = {peer.did: peer.name for peer in connector.parties.values()} | {
+        body.did: body.name for body in settings.access_bodies
+    }
     return known | {settings.did: settings.name}
 
 

@@ -80,9 +80,9 @@ def _show_requests(value: dict[str, Any]) -> None:
 def make_client(home: HomeOption = HERE, output: FormatOption = Format.TEXT) -> None:
     """Let another program of the house ask for this connector's tokens (OAuth 2.0 client credentials).
 
-    Whoever has the secret speaks for this connector; it is shown once.
-
     Example: synthema credential client --home clinic
+
+    Whoever has the secret speaks for this connector; it is shown once.
     """
     answer(call(home, "credential/client"), output, lambda made: say(
         f"Client: {made['client']}", f"Secret: {made['secret']}", f"It asks at: {made['address']}",

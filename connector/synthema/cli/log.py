@@ -177,10 +177,10 @@ def verify_bundle(
 ) -> None:
     """Check a proof without any network or connector; exits 6 when it does not hold.
 
+    Example: synthema log verify-bundle entry-12.tlog-proof --key clinic.key
+
     The key is one you have from elsewhere. After the log got another key, add the connector's DID document:
     it proves which keys came before and after.
-
-    Example: synthema log verify-bundle entry-12.tlog-proof --key clinic.key
     """
     from synthema.clock import to_text
     from synthema.provenance import VerifierKey

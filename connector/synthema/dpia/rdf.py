@@ -173,7 +173,9 @@ class _Reader:
         for subject, predicate, object_ in statements:
             self._objects.setdefault((subject, predicate), []).append(object_)
         self._unread = set(statements)
-        roots = {s for s, p, o in statements if p == RDF_TYPE and o == f"<{DPV}DPIA>"}
+        # A measure may be of type dpv:DPIA as well; the assessment itself is the one that no other part points to.
+        parts = {o for _, p, o in statements if p != RDF_TYPE}
+        roots = {s for s, p, o in statements if p == RDF_TYPE and o == f"<{DPV}DPIA>" and f"<{s}>" not in parts}
         if len(roots) != 1:
             raise InputError(
                 f"the file holds {len(roots)} assessments (dpv:DPIA)", where=source, fix="send one assessment"

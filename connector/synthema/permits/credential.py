@@ -91,7 +91,10 @@ def status_list(
             bits.set(permit.status_index, value=True)
     url = f"{origin}/status/{name}"
     return issue(
-        status_list_credential(url, issuer, bits, purpose, at, at + LIST_LIFETIME), signer, signing_method(signer, issuer), at
+        status_list_credential(url, issuer, bits, purpose, at, at + LIST_LIFETIME),
+        signer,
+        signing_method(signer, issuer),
+        at,
     )
 
 

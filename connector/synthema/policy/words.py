@@ -59,8 +59,8 @@ _AFTER = {
 
 
 def subject(operand: Operand) -> str:
-    """The operand as the subject of a sentence, e.g. "the privacy loss ε of this release"."""
-    return f"the {operand.label}"
+    """The operand as the subject of a sentence, e.g. "the privacy loss ε of this release", or "whether …"."""
+    return f"whether {operand.label}" if operand.datatype is Datatype.BOOLEAN else f"the {operand.label}"
 
 
 def value_words(value: Value, operand: Operand | None, vocabulary: Vocabulary, *, exact: bool = False) -> str:

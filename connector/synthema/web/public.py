@@ -26,7 +26,11 @@ def public_app(connector: Connector) -> FastAPI:
     install_guards(app, larger={"/federation/studies/": MAX_ANSWER_BYTES})
     claims = connector.claims
     security = Security(
-        connector.settings, connector.resolver, claims.replay, connector.clock, claims.counterparties.admit,
+        connector.settings,
+        connector.resolver,
+        claims.replay,
+        connector.clock,
+        claims.counterparties.admit,
         connector.parties,
     )
     app.include_router(protocol_router(connector.dataspace, security, connector.did_document))

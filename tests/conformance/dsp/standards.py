@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from jsonschema import Draft201909Validator  # type: ignore[import-untyped]
 from referencing import Registry, Resource
 
-from synthema.assembly.connector import own_did_document
+from synthema.assembly.outside import own_did_document
 from synthema.dataspace import messages as m
 from synthema.errors import InputError
 from synthema.identity import FileSigner

@@ -19,7 +19,7 @@ from synthema.dataspace.addresses import require_reachable, resolve
 from synthema.dataspace.peer import PeerClient
 from synthema.dataspace.transport import PinnedTransport, within
 from synthema.errors import PeerError
-from tests.unit.web_hostile.live import Live
+from tests.unit.web_hostile.live import Live, free_ports
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - refused, not listened at
 NOT_A_PARTNER = [
@@ -96,8 +96,7 @@ def test_a_name_is_asked_once_and_its_address_kept(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_name_that_moved_is_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(b"") as port:
-        pass  # nobody listens there any more
+    (port,) = free_ports(1)  # nobody listens there
     monkeypatch.setattr(addresses, "_is_of_a_partner", lambda address: str(address) != "169.254.169.254")
     asked = pointing(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
     with httpx.Client(transport=PinnedTransport()) as client:
