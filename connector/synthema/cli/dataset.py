@@ -164,6 +164,8 @@ def _not_yet_listed(dataset: str, missing: list[str]) -> list[str]:
         return []
     return [
         f"Its HealthDCAT-AP record lacks {', '.join(missing)}, so it stands in no health catalogue yet.",
-        "See what to state with: synthema catalogue show. "
-        f"State it with: synthema dataset describe {dataset} facts.yaml",
+        (
+            "See what to state with: synthema catalogue show. "
+            f"State it with: synthema dataset describe {dataset} facts.yaml"
+        ),
     ]
