@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synthema_evaluation.columns import Floats
+
 Z95 = 1.959964
 RESAMPLES = 200
 
@@ -48,3 +50,13 @@ def around(
         return bounds
     half = Z95 * float(draws.std(ddof=1))
     return float(max(bounds[0], value - half)), float(min(bounds[1], value + half))
+
+
+def area(positives: Floats, negatives: Floats) -> float:
+    """Probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947)."""
+    if len(positives) == 0 or len(negatives) == 0:
+        return 0.5
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, side="left")
+    tied = np.searchsorted(ordered, positives, side="right") - below
+    return float((below + tied / 2).mean() / len(negatives))

@@ -29,13 +29,17 @@ SHARE_BINS = 5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not."""
+    """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not.
+
+    ``ordered`` says that the bins are a number's, so that neighbours are alike.
+    """
 
     name: str
     bins: int
     levels: int
     missing: bool
     outcome: bool
+    ordered: bool
 
     @property
     def cells(self) -> int:
@@ -50,6 +54,7 @@ class Shape:
             "levels": self.levels,
             "missing": self.missing,
             "outcome": self.outcome,
+            "ordered": self.ordered,
         }
 
 
@@ -74,12 +79,12 @@ class Node:
         missing = any(variable.may_be_missing for variable in self.variables)
         levels = len(self.events.categories) if self.events else 1
         if self.axis is None:
-            return Shape(self.name, levels, 1, missing, self.outcome)
+            return Shape(self.name, levels, 1, missing, self.outcome, ordered=False)
         bins = len(number_edges(self.axis)) - 1
         if self.anchor is not None:
             bins = SHARE_BINS + int(not self.strict)
             missing = missing or self.anchor.may_be_missing
-        return Shape(self.name, bins, levels, missing, self.outcome)
+        return Shape(self.name, bins, levels, missing, self.outcome, ordered=self.anchor is None)
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -1,14 +1,17 @@
 """The three rounds: shares of each variable, which pairs belong together, the chosen pairs in detail.
 
 1. every node alone, outcomes counted with a greater weight (survival curves need them);
-2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree;
-3. the tree's pairs in finer groups, as fine as the remaining noise allows.
+2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree and, in wide tables, siblings;
+3. the chosen pairs in finer groups, as fine as the remaining noise allows.
 
-The design of a round uses only what earlier rounds released.
+Rounds 2 and 3 count the outcomes again, in few groups: a survival curve adds up cells, and fewer cells add up less
+noise. They leave out what is usual (``queries``). The design of a round uses only what earlier rounds released.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -22,6 +25,7 @@ from synthema_marginals.estimate import (
     Measured,
     basis,
     estimate_shares,
+    heaviest_forest,
     heaviest_tree,
     interaction,
     joint_shares,
@@ -30,12 +34,31 @@ from synthema_marginals.estimate import (
     strength,
 )
 from synthema_marginals.nodes import Floats, Shape, encode, nodes_of
-from synthema_marginals.queries import Query, balanced_groups, check_cells, check_length, count, every_cell, sensitivity
+from synthema_marginals.queries import (
+    ALL_COUNTED,
+    MAX_LENGTH,
+    MAX_WEIGHT,
+    Query,
+    balanced_groups,
+    check_cells,
+    check_length,
+    count,
+    every_cell,
+    sensitivity,
+)
 
 SPLIT = (0.35, 0.2, 0.45)
-OUTCOME_WEIGHT = 2
+SPLIT_OF_WIDE = (0.2, 0.3, 0.5)
+UNIT_WEIGHT = 8  # pairs count this much, so that a limited row can count in smaller whole numbers
+ROOM_FOR_RARE = (0.8, 2.0)  # in rounds 2 and 3: the limit of a row's silent load, as a multiple of its mean
+WORTH_SAVING = 0.8  # silent queries are used where the limit is below this part of what they could add
+USUAL = 0.6  # a group holding this share is left uncounted
 OUTCOME_PREFERENCE = 4.0
 ALL_PAIRS_UP_TO = 20
+OUTCOME_GROUPS = (5, 8)  # in how many groups outcomes are counted again in rounds 2 and 3
+OUTCOME_PART = 0.25  # the outcomes' part of those rounds
+VISIBLE = 0.2  # the noise in a correlation at which pairs of other nodes are not worth asking for
+WORTH_AN_EDGE = 0.03  # phi² of siblings
 
 
 def first_state(plan: Plan) -> State:
@@ -45,25 +68,38 @@ def first_state(plan: Plan) -> State:
     nodes = nodes_of(plan.codebook)
     shapes = {node.name: node.shape for node in nodes}
     check_cells(shapes)
-    weight = int(plan.parameters.get("outcome_weight", OUTCOME_WEIGHT))
+    weight = int(plan.parameters.get("outcome_weight") or _outcome_weight(shapes))
     queries = tuple(
         Query((name,), (every_cell(shape),), weight if shape.outcome else 1) for name, shape in shapes.items()
     )
     values: dict[str, Any] = {
         "shapes": [shape.as_dict() for shape in shapes.values()],
         "anchored": _anchored_pairs(plan.codebook),
-        "shares_of_rho": _split(plan, len(nodes)),
+        "shares_of_rho": _split(plan, shapes),
         "rho": plan.rho,
         "pairs": str(plan.parameters.get("pairs", "auto")),
         "measured": [],
         "tree": [],
+        "siblings": [],
     }
-    return _asking(1, queries, values)
+    return _asking(1, queries, 0, values)
 
 
-def _split(plan: Plan, nodes: int) -> list[float]:
+def _outcome_weight(shapes: dict[str, Shape]) -> int:
+    """The weight at which all outcomes together take about half of the round, at least twice the others'."""
+    outcomes = sum(shape.outcome for shape in shapes.values())
+    return min(MAX_WEIGHT, max(2, round(math.sqrt((len(shapes) - outcomes) / max(outcomes, 1)))))
+
+
+def _is_wide(shapes: dict[str, Shape]) -> bool:
+    """Whether counting all pairs alike would drown them in noise, and there is an outcome to put first."""
+    return len(shapes) > ALL_PAIRS_UP_TO and any(shape.outcome for shape in shapes.values())
+
+
+def _split(plan: Plan, shapes: dict[str, Shape]) -> list[float]:
     """Shares of the privacy loss for the three rounds; rounds that are not needed give theirs away."""
-    given = plan.parameters.get("split", list(SPLIT))
+    nodes = len(shapes)
+    given = plan.parameters.get("split") or list(SPLIT_OF_WIDE if _is_wide(shapes) else SPLIT)
     if len(given) != 3 or min(given) <= 0:
         raise ValueError("parameter 'split' needs three numbers greater than 0, one for each round")
     shares = np.asarray(given, dtype=np.float64)
@@ -81,10 +117,10 @@ def _anchored_pairs(codebook: Codebook) -> list[list[str]]:
     return [[owner[node.anchor.name], node.name] for node in nodes if node.anchor is not None]
 
 
-def _asking(number: int, queries: tuple[Query, ...], values: dict[str, Any]) -> State:
-    values = {**values, "queries": [query.as_dict() for query in queries]}
+def _asking(number: int, queries: tuple[Query, ...], limit: int, values: dict[str, Any]) -> State:
+    values = {**values, "queries": [query.as_dict() for query in queries], "limit": limit}
     rho = values["rho"] * values["shares_of_rho"][number - 1]
-    return State(number, check_length(queries), rho, sensitivity(queries), finished=False, values=values)
+    return State(number, check_length(queries), rho, sensitivity(queries, limit), finished=False, values=values)
 
 
 def shapes_of(state: State) -> dict[str, Shape]:
@@ -105,12 +141,13 @@ def contribution(state: State, table: Table, codebook: Codebook) -> Contribution
     queries = tuple(Query.from_dict(value, shapes) for value in state.values["queries"])
     if not queries or check_length(queries) != state.length:
         raise ValueError(f"the round's queries do not have the announced length {state.length}: refuse the round")
-    if state.sensitivity < sensitivity(queries) * (1 - 1e-9):
+    limit = max(int(state.values["limit"]), 0)
+    if state.sensitivity < sensitivity(queries, limit) * (1 - 1e-9):
         raise ValueError(
             f"the round announces a sensitivity of {state.sensitivity:.4f}, but one row can change the counts by "
-            f"{sensitivity(queries):.4f}: refuse the round"
+            f"{sensitivity(queries, limit):.4f}: refuse the round"
         )
-    return Contribution(count(queries, {node.name: encode(node, table) for node in nodes}))
+    return Contribution(count(queries, {node.name: encode(node, table) for node in nodes}, limit))
 
 
 def next_state(state: State, total: Aggregate) -> State:
@@ -125,11 +162,13 @@ def next_state(state: State, total: Aggregate) -> State:
     values["queries"] = []
     evidence = Evidence(shapes, values)
     if state.round == 1 and len(shapes) > 2:
-        return _asking(2, evidence.candidate_pairs(), values)
+        return _asking(2, *evidence.sparingly(evidence.candidate_pairs(), 2), values)
     if state.round <= 2 and len(shapes) > 1:
         tree = evidence.choose_tree()
         values["tree"] = [list(pair) for pair in tree]
-        return _asking(3, evidence.detailed_pairs(tree), values)
+        siblings = evidence.choose_siblings(tree)
+        values["siblings"] = [list(pair) for pair in siblings]
+        return _asking(3, *evidence.sparingly(evidence.detailed_pairs([*tree, *siblings]), 3), values)
     return State(state.round + 1, 0, 0.0, 0.0, finished=True, values=values)
 
 
@@ -157,20 +196,54 @@ class Evidence:
         """The pairs whose strength the second round measures, in few groups."""
         names = list(self.shapes)
         outcomes = {name for name, shape in self.shapes.items() if shape.outcome}
-        only_outcomes = self._values["pairs"] == "outcomes" or (
-            self._values["pairs"] == "auto" and len(names) > ALL_PAIRS_UP_TO and outcomes
-        )
+        only_outcomes = self._only_outcomes()
         pairs = [pair for pair in combinations(names, 2) if not only_outcomes or outcomes & set(pair)]
         wanted = self._groups_worth_asking(len(pairs), number=2, finest=4, rows_per_cell=4.0)
-        return self._pair_queries(pairs, wanted)
+        queries = self._pair_queries(pairs, wanted)
+        if not only_outcomes or self._values["pairs"] == "outcomes":
+            return queries
+        rest = self._pair_queries([pair for pair in combinations(names, 2) if not outcomes & set(pair)], 2)
+        together = (*queries, *rest)
+        sparse, limit = self.sparingly(together, 2)
+        noise = sensitivity(sparse, limit) / UNIT_WEIGHT / np.sqrt(2 * self._rho_of(2))
+        affordable = 4.0 * noise / self.rows <= VISIBLE and sum(query.length for query in sparse) <= MAX_LENGTH // 2
+        return together if affordable else queries
+
+    def _only_outcomes(self) -> bool:
+        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings."""
+        asked = self._values["pairs"]
+        return bool(asked == "outcomes" or (asked == "auto" and _is_wide(self.shapes)))
+
+    def choose_siblings(self, tree: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Pairs of nodes that hang on the same outcome and say much about each other beyond it: a heaviest forest.
+
+        A node, its outcome and its sibling make a clique of three; the cliques of a forest make a junction tree.
+        """
+        if not self._only_outcomes():
+            return []
+        held = {child: parent for pair in tree for parent, child in (pair, pair[::-1]) if self.shapes[parent].outcome}
+        weights: dict[tuple[str, str], float] = {}
+        for table in self.measured:
+            if len(table.query.nodes) != 2 or any(self.shapes[name].outcome for name in table.query.nodes):
+                continue
+            pair = (table.query.nodes[0], table.query.nodes[1])
+            if pair[0] not in held or held[pair[0]] != held.get(pair[1]):
+                continue
+            found = strength(self._interaction(pair), self._orders(pair))
+            if found >= WORTH_AN_EDGE:
+                weights[pair] = found
+        return heaviest_forest(list(self.shapes), weights)
 
     def choose_tree(self) -> list[tuple[str, str]]:
         """The heaviest spanning tree, edges of outcomes preferred, anchored pairs always in it."""
         weights: dict[tuple[str, str], float] = {}
+        only_outcomes = self._only_outcomes()
         for table in self.measured:
             if len(table.query.nodes) != 2:
                 continue
             pair = (table.query.nodes[0], table.query.nodes[1])
+            if only_outcomes and not any(self.shapes[name].outcome for name in pair):
+                continue
             prefer = OUTCOME_PREFERENCE if any(self.shapes[name].outcome for name in pair) else 1.0
             weights[pair] = prefer * (strength(self._interaction(pair), self._orders(pair)) + 1e-9)
         forced = [(pair[0], pair[1]) for pair in self._values["anchored"]]
@@ -180,11 +253,56 @@ class Evidence:
         """The tree's pairs, in as many groups as their noise allows."""
         return self._pair_queries(tree, self._groups_worth_asking(len(tree), number=3, finest=12, rows_per_cell=2.0))
 
+    def sparingly(self, pairs: tuple[Query, ...], number: int) -> tuple[tuple[Query, ...], int]:
+        """The queries of pairs without their usual groups, outcomes alone beside them, and the limit of a row's load.
+
+        The limit is a little above the mean load that the noisy shares predict. Where it saves little,
+        every group is counted.
+        """
+        sparse = tuple(self._without_usual(query) for query in pairs)
+        silent = [query for query in sparse if query.is_silent]
+        load = sum(self._counted_share(query) for query in silent)
+        limit = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
+        if limit > WORTH_SAVING * len(silent):
+            sparse, limit = tuple(replace(query, silent=()) for query in sparse), 0
+        limit *= UNIT_WEIGHT**2
+        return (*self._outcomes_alone(OUTCOME_GROUPS[number - 2], sensitivity(sparse, limit) ** 2), *sparse), limit
+
+    def _without_usual(self, query: Query) -> Query:
+        """The query without the group of a node that most rows are in; an outcome is always counted in full."""
+        silent = []
+        for name, group in zip(query.nodes, query.groups, strict=True):
+            share = np.bincount(group, self.shares[name])
+            usual = int(np.argmax(share))
+            rare = share[usual] >= USUAL and len(share) > 1 and not self.shapes[name].outcome
+            silent.append(usual if rare else ALL_COUNTED)
+        return replace(query, weight=UNIT_WEIGHT, silent=tuple(silent))
+
+    def _counted_share(self, query: Query) -> float:
+        """The share of rows that a silent query counts, were its nodes independent."""
+        counted = 1.0
+        for name, group, out in zip(query.nodes, query.groups, query.left_out, strict=True):
+            if out != ALL_COUNTED:
+                counted *= 1.0 - float(np.bincount(group, self.shares[name])[out])
+        return counted
+
+    def _outcomes_alone(self, groups: int, others: float) -> tuple[Query, ...]:
+        names = [name for name, shape in self.shapes.items() if shape.outcome]
+        if not names:
+            return ()
+        fair = math.sqrt(OUTCOME_PART / (1 - OUTCOME_PART) * others / len(names))
+        weight = min(max(round(fair), 1), MAX_WEIGHT)
+        return tuple(
+            Query((name,), (balanced_groups(self.shapes[name], self.shares[name], groups),), weight) for name in names
+        )
+
     def _groups_worth_asking(self, tables: int, *, number: int, finest: int, rows_per_cell: float) -> int:
         """Groups for each node so that a cell holds about ``rows_per_cell`` times its noise; at least two."""
-        rho = self._values["rho"] * self._values["shares_of_rho"][number - 1]
-        sigma = np.sqrt(tables / (2 * rho))
+        sigma = np.sqrt(tables / (2 * self._rho_of(number)))
         return int(np.clip(np.sqrt(self.rows / (rows_per_cell * sigma)), 2, finest))
+
+    def _rho_of(self, number: int) -> float:
+        return float(self._values["rho"] * self._values["shares_of_rho"][number - 1])
 
     def _pair_queries(self, pairs: list[tuple[str, str]], wanted: int) -> tuple[Query, ...]:
         groups = {name: balanced_groups(shape, self.shares[name], wanted) for name, shape in self.shapes.items()}

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.model import State
+from synthema_marginals.estimate import clique_shares
 from synthema_marginals.nodes import SHARE_BINS, Cells, Floats, Node, nodes_of, number_edges
 from synthema_marginals.rounds import Evidence, shapes_of
 from synthema_marginals.rules import enforce_rules
@@ -33,7 +36,8 @@ def sample_rows(state: State, codebook: Codebook, rows: int) -> pl.DataFrame:
         raise ValueError("at least one synthetic row must be asked for")
     random = np.random.Generator(np.random.PCG64(_seed(state)))
     evidence = Evidence(shapes_of(state), state.values)
-    drawer = _Drawer(codebook, evidence, [(pair[0], pair[1]) for pair in state.values["tree"]], random)
+    tree, siblings = ([(pair[0], pair[1]) for pair in state.values[kind]] for kind in ("tree", "siblings"))
+    drawer = _Drawer(codebook, evidence, tree, siblings, random)
     return enforce_rules(drawer.draw(rows), codebook, drawer.draw, random)
 
 
@@ -43,15 +47,65 @@ def _seed(state: State) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one node is drawn: from its parent's cell, or from its parent's and its sibling's.
+
+    ``shares`` has one row for each cell of the parent (times cells of the sibling), one column for each of the child.
+    """
+
+    child: str
+    parent: str
+    sibling: str | None
+    shares: Floats
+
+
+def steps_of(
+    root: str, tree: list[tuple[str, str]], siblings: list[tuple[str, str]], evidence: Evidence
+) -> list[Step]:
+    """The nodes after the root in an order in which every parent and sibling comes before its child."""
+    near: dict[str, list[str]] = defaultdict(list)
+    beside: dict[str, list[str]] = defaultdict(list)
+    for links, pairs in ((near, tree), (beside, siblings)):
+        for first, second in pairs:
+            links[first].append(second)
+            links[second].append(first)
+    placed, steps, parents = {root}, [], [root]
+    for parent in parents:
+        waiting = [name for name in near[parent] if name not in placed]
+        while waiting:
+            # who has a sibling that is already drawn comes first, so that each sibling edge is used once
+            child = next((name for name in waiting if placed & set(beside[name])), waiting[0])
+            waiting.remove(child)
+            sibling = next((name for name in beside[child] if name in placed), None)
+            steps.append(_step(child, parent, sibling, evidence))
+            placed.add(child)
+            parents.append(child)
+    return steps
+
+
+def _step(child: str, parent: str, sibling: str | None, evidence: Evidence) -> Step:
+    down = evidence.joint((parent, child))
+    if sibling is None:
+        return Step(child, parent, None, down)
+    joint = clique_shares(evidence.joint((parent, sibling)), down, evidence.joint((sibling, child)))
+    return Step(child, parent, sibling, joint.reshape(-1, joint.shape[2]))
+
+
 class _Drawer:
     def __init__(
-        self, codebook: Codebook, evidence: Evidence, tree: list[tuple[str, str]], random: np.random.Generator
+        self,
+        codebook: Codebook,
+        evidence: Evidence,
+        tree: list[tuple[str, str]],
+        siblings: list[tuple[str, str]],
+        random: np.random.Generator,
     ) -> None:
         self._codebook = codebook
         self._nodes = nodes_of(codebook)
         self._evidence = evidence
         self._random = random
-        self._joints = {pair: evidence.joint(pair) for pair in tree}
+        self._steps = steps_of(self._nodes[0].name, tree, siblings, evidence)
 
     def draw(self, rows: int) -> pl.DataFrame:
         cells = self._draw_cells(rows)
@@ -68,20 +122,17 @@ class _Drawer:
     def _draw_cells(self, rows: int) -> dict[str, Cells]:
         root = self._nodes[0].name
         cells = {root: self._systematic(self._evidence.shares[root], rows)}
-        waiting = list(self._joints)
-        while waiting:
-            for pair in waiting:
-                if pair[0] in cells or pair[1] in cells:
-                    break
-            waiting.remove(pair)
-            joint = self._joints[pair]
-            parent, child = pair if pair[0] in cells else pair[::-1]
-            table = joint if parent == pair[0] else joint.T
+        for step in self._steps:
+            key = cells[step.parent]
+            shares = step.shares
+            if step.sibling is not None:
+                side = len(self._evidence.shares[step.sibling])
+                key = key * side + cells[step.sibling]
             drawn = np.zeros(rows, dtype=np.int64)
-            for value in np.unique(cells[parent]):
-                here = np.nonzero(cells[parent] == value)[0]
-                drawn[here] = self._systematic(table[value], len(here))
-            cells[child] = drawn
+            for value in np.unique(key):
+                here = np.nonzero(key == value)[0]
+                drawn[here] = self._systematic(shares[value], len(here))
+            cells[step.child] = drawn
         return cells
 
     def _systematic(self, shares: Floats, rows: int) -> Cells:

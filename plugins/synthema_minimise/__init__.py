@@ -1,7 +1,7 @@
 """Minimise: keep only the needed fields, recode to bands, and let no patient stand out among fewer than k.
 
-Recoding follows the codebook alone, row by row, so it may stand in front of a
-differentially private algorithm without changing its guarantee.
+On request patients get pseudonyms of the permit, and their dates are moved. Recoding and moving follow the codebook and
+the row alone, so they may stand in front of a differentially private algorithm without changing its guarantee.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Anonymised, Parameters, Table
 from synthema_minimise.classes import Classes, classes_of, without_small_classes
+from synthema_minimise.deidentify import (
+    Deidentification,
+    deidentification_of,
+    deidentified_codebook,
+    deidentified_table,
+)
 from synthema_minimise.recoding import recoded_codebook, recoded_table
 
 __all__ = ["anonymise", "anonymised_codebook"]
@@ -25,23 +31,36 @@ class _Wanted:
     bands: tuple[str, ...]
     k: int
     suppress: bool
+    people: Deidentification
 
 
-def _wanted(parameters: Parameters) -> _Wanted:
+def _wanted(codebook: Codebook, parameters: Parameters) -> _Wanted:
     k = parameters.get("k", DEFAULT_K)
     answer = parameters.get("small_classes", "refuse")
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise ValueError("k is the size of the smallest class allowed: give a whole number of at least 1")
     if answer not in ("refuse", "suppress"):
         raise ValueError("small_classes is 'refuse' or 'suppress'")
-    return _Wanted(tuple(parameters.get("fields", ())), tuple(parameters.get("band", ())), k, answer == "suppress")
+    return _Wanted(
+        tuple(parameters.get("fields", ())),
+        tuple(parameters.get("band", ())),
+        k,
+        answer == "suppress",
+        deidentification_of(codebook, parameters),
+    )
+
+
+def _after(codebook: Codebook, wanted: _Wanted) -> Codebook:
+    recoded = recoded_codebook(codebook, wanted.fields, wanted.bands)
+    if set(wanted.people.dates) & set(wanted.bands):
+        raise ValueError("a date is both banded and moved: choose one of the two")
+    return deidentified_codebook(recoded, codebook, wanted.people) if wanted.people.asked else recoded
 
 
 @hookimpl
 def anonymised_codebook(codebook: Codebook, parameters: Parameters) -> Codebook:
     """The codebook of what :func:`anonymise` gives back, from the codebook alone."""
-    wanted = _wanted(parameters)
-    return recoded_codebook(codebook, wanted.fields, wanted.bands)
+    return _after(codebook, _wanted(codebook, parameters))
 
 
 @hookimpl
@@ -51,9 +70,11 @@ def anonymise(table: Table, codebook: Codebook, parameters: Parameters) -> Anony
     Raises ``ValueError`` when classes are under k and ``small_classes`` is "refuse", or
     when nothing is left. For the stability of each way see :mod:`synthema_minimise.classes`.
     """
-    wanted = _wanted(parameters)
-    after = recoded_codebook(codebook, wanted.fields, wanted.bands)
-    recoded = recoded_table(table, codebook, after)
+    wanted = _wanted(codebook, parameters)
+    after = _after(codebook, wanted)
+    recoded = recoded_table(table, codebook, recoded_codebook(codebook, wanted.fields, wanted.bands))
+    if wanted.people.asked:
+        recoded = deidentified_table(table, recoded, codebook.patient_key, wanted.people)
     names = after.names("quasi-identifier")
     found = classes_of(recoded, names, wanted.k)
     if not found.under:

@@ -101,4 +101,6 @@ def test_one_patient_changes_at_most_stability_rows(rows: list[tuple[int, str]],
 def test_the_manifest_describes_it() -> None:
     manifest = load_manifest(Path(synthema_minimise.__file__).parent / "plugin.toml")
     assert manifest.kinds == ("anonymiser",)
-    assert manifest.validate_parameters({}) == {"k": 5, "small_classes": "refuse"}
+    assert manifest.validate_parameters({}) == {
+        "k": 5, "small_classes": "refuse", "pseudonyms": False, "shift_days": 182
+    }  # fmt: skip

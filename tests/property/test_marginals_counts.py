@@ -97,7 +97,7 @@ def test_shares_are_shares(values: list[float]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 3), st.booleans(), st.integers(1, 15), st.integers(0, 1000))
 def test_groups_are_numbered_without_gaps(bins: int, levels: int, missing: bool, wanted: int, seed: int) -> None:
-    shape = Shape("x", bins, levels, missing, outcome=False)
+    shape = Shape("x", bins, levels, missing, outcome=False, ordered=True)
     shares = np.random.default_rng(seed).dirichlet(np.full(shape.cells, 0.3))
     groups = balanced_groups(shape, shares, wanted)
     assert sorted(set(groups)) == list(range(max(groups) + 1))

@@ -24,7 +24,7 @@ from synthema.federation.live import LiveStudy
 from synthema.federation.messages import Parcel, verify
 from synthema.federation.model import RoundRecord, StudyPlan, StudyResult, StudyState, state_to_json
 from synthema.federation.ports import ActivityLog, DidResolver, Signer, SiteSession
-from synthema.federation.privacy import MARGIN, NoiseShare, noise_share
+from synthema.federation.privacy import MARGIN, NoiseShare, largest_number, noise_share
 from synthema.federation.records import StudyRecords
 from synthema.federation.round import CoordinatorRound
 from synthema.ids import new_id
@@ -224,12 +224,12 @@ class Coordinator:
             live.advance()
         if current.phase == "aborted":
             raise PeerError(f"round {number}: {current.reason}", fix="mend those sites' connections, make a new study")
-        total = self._open(live, session, current, round_id)
+        total = self._open(live, session, current, round_id, share)
         record = self._record(live, current, share, total, number, round_id)
         return record, total
 
     def _open(
-        self, live: LiveStudy, session: SiteSession, current: CoordinatorRound, round_id: str
+        self, live: LiveStudy, session: SiteSession, current: CoordinatorRound, round_id: str, share: NoiseShare
     ) -> NDArray[np.int64]:
         keys, masked, answers = current.opening()
         total = session.call(
@@ -240,6 +240,8 @@ class Coordinator:
             masked=masked,
             answers=answers,
             threshold=live.plan.minimum_sites,
+            bound=largest_number(share.sigma, live.plan.bound, len(live.plan.members)),
+            colluders=live.plan.tolerated_colluders,
         )
         if not isinstance(total, np.ndarray) or total.dtype != np.int64 or total.shape != (current.length,):
             raise PluginError("the aggregator did not return a sum of the agreed form", fix="use an approved version")

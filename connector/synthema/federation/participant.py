@@ -22,7 +22,15 @@ from synthema import canonical
 from synthema.clock import Clock
 from synthema.errors import DeniedError, InputError, PeerError, PluginError, SynthemaError
 from synthema.federation import store
-from synthema.federation.messages import Message, Parcel, message_from_json, seal, vector_to_bytes, verify
+from synthema.federation.messages import (
+    MASKED_TYPES,
+    Message,
+    Parcel,
+    message_from_json,
+    seal,
+    vector_to_bytes,
+    verify,
+)
 from synthema.federation.model import (
     Contributed,
     Outcome,
@@ -32,7 +40,7 @@ from synthema.federation.model import (
     state_from_json,
 )
 from synthema.federation.ports import ActivityLog, Channel, DidResolver, Signer, SiteSession
-from synthema.federation.privacy import MARGIN, NoiseShare, clipped, noise_share, noised
+from synthema.federation.privacy import MARGIN, NoiseShare, clipped, largest_number, noise_share, noised
 from synthema.federation.records import StudyRecords
 from synthema.federation.round import SiteRound
 from synthema.ids import require_id
@@ -249,7 +257,13 @@ class _Run:
     def _on_roll(self, message: Message) -> None:
         roll = self._verified(_fields(message, "keys")["keys"], "keys")
         keys = self._machine().take_roll(roll, self._own_keys)
-        sealed = self._aggregate("secure_sum_share", public_keys=keys, threshold=self._machine().threshold)
+        sealed = self._aggregate(
+            "secure_sum_share",
+            public_keys=keys,
+            threshold=self._machine().threshold,
+            bound=largest_number(self._noise().sigma, self._plan.bound, len(self._plan.members)),
+            colluders=self._plan.tolerated_colluders,
+        )
         self._send("shares", {"sealed": sealed})
 
     def _on_sealed(self, message: Message) -> None:
@@ -261,7 +275,7 @@ class _Run:
         self._machine().take_sealed(list(sealed))
         vector = self._noised_contribution()
         masked = self._aggregate("secure_sum_mask", vector=vector, shares=sealed)
-        if not isinstance(masked, np.ndarray) or masked.dtype != np.uint64 or masked.shape != vector.shape:
+        if not isinstance(masked, np.ndarray) or masked.dtype not in MASKED_TYPES or masked.shape != vector.shape:
             raise PluginError("the aggregator did not return a masked vector", fix="use an approved version")
         data, share = vector_to_bytes(masked), self._noise()
         left = Contributed(self._number, self._id(), canonical.digest_bytes(data), share.sigma, share.rho)

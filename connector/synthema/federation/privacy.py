@@ -85,6 +85,14 @@ def clipped(vector: NDArray[np.int64], length: int, bound: int) -> NDArray[np.in
     return np.clip(vector, -bound, bound)
 
 
+def largest_number(sigma: float, bound: int, members: int) -> int:
+    """The size that no number of any site's noised vector reaches, the same at every party.
+
+    Rounded up to a power of two, so that the last digit of ``sigma`` on another machine does not matter.
+    """
+    return min(2 ** (bound + math.ceil(_TAIL * sigma)).bit_length(), (2**63 - 1) // members)
+
+
 def noised(vector: NDArray[np.int64], sigma: float, bound: int, members: int) -> NDArray[np.int64]:
     """The vector plus exact discrete Gaussian noise; raises :class:`InputError` if a sum could overflow 63 bits."""
     if bound + _TAIL * sigma >= (2**63 - 1) // members:

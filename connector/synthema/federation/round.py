@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from synthema.canonical import digest
 from synthema.errors import ConflictError, DeniedError, InputError
+from synthema.federation.messages import MASKED_TYPES
 
 CoordinatorPhase = Literal["keys", "shares", "masked", "agreement", "answer", "opened", "aborted"]
 SitePhase = Literal["waiting", "keys", "shares", "masked", "agreement", "answer", "aborted"]
@@ -152,7 +153,7 @@ class CoordinatorRound:
         survivors = tuple(sorted(self._received.get("masked", {})))
         return Sets(survivors, tuple(sorted(set(self._received.get("shares", {})) - set(survivors))))
 
-    def opening(self) -> tuple[dict[str, Any], dict[str, NDArray[np.uint64]], dict[str, Any]]:
+    def opening(self) -> tuple[dict[str, Any], dict[str, NDArray[np.unsignedinteger[Any]]], dict[str, Any]]:
         """Public keys, masked vectors and answers, for the aggregator to open; only after the last exchange."""
         if self.phase != "opened":
             raise ConflictError("the round is not ready to be opened", fix="wait for the sites' answers")
@@ -174,7 +175,9 @@ class CoordinatorRound:
 
     def _check(self, site: str, kind: str, content: Any) -> None:
         if kind == "masked":
-            right = isinstance(content, np.ndarray) and content.dtype == np.uint64 and content.shape == (self.length,)
+            right = (
+                isinstance(content, np.ndarray) and content.dtype in MASKED_TYPES and content.shape == (self.length,)
+            )
         elif kind == "keys":
             right = isinstance(content["body"].get("public"), dict)
         elif kind == "shares":

@@ -52,7 +52,7 @@ class Hooks:
         """Make synthetic rows from one site's table."""
         raise AssertionError
 
-    # federated algorithm --------------------------------------------------------
+    # federated algorithm (ends in rows) and federated analysis (ends in figures) -----
 
     @hookspec
     def federated_open(self, plan: Plan) -> State:
@@ -74,6 +74,11 @@ class Hooks:
         """Coordinator: synthetic rows from a finished state; post-processing, so it spends nothing more."""
         raise AssertionError
 
+    @hookspec
+    def federated_report(self, state: State, plan: Plan) -> Evaluation:
+        """Coordinator: the figures of a finished state; post-processing, so it spends nothing more."""
+        raise AssertionError
+
     # aggregator (one object per round and site; state stays inside the plugin's process) ---------
 
     @hookspec
@@ -82,13 +87,24 @@ class Hooks:
         raise AssertionError
 
     @hookspec
-    def secure_sum_share(self, round_id: str, public_keys: dict[str, Json], threshold: int) -> dict[str, Json]:
-        """Site: encrypted shares of this site's secrets, one for each member (name → sealed share)."""
+    def secure_sum_share(
+        self, round_id: str, public_keys: dict[str, Json], threshold: int, bound: int, colluders: int
+    ) -> dict[str, Json]:
+        """Site: encrypted shares of this site's secrets, one for each member (name → sealed share).
+
+        ``threshold`` is the fewest survivors, ``bound`` the largest size of any number of any member's
+        vector, ``colluders`` the members that may side with the coordinator; all members are told the same.
+        """
         raise AssertionError
 
     @hookspec
-    def secure_sum_mask(self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]) -> NDArray[np.uint64]:
-        """Site: the vector under its masks, given the sealed shares the others sent; indistinguishable from noise."""
+    def secure_sum_mask(
+        self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """Site: the vector under its masks, given the sealed shares the others sent; indistinguishable from noise.
+
+        Numbers of 32 or 64 bits without sign, as many as the vector has.
+        """
         raise AssertionError
 
     @hookspec
@@ -101,11 +117,13 @@ class Hooks:
         self,
         round_id: str,
         public_keys: dict[str, Json],
-        masked: dict[str, NDArray[np.uint64]],
+        masked: dict[str, NDArray[np.unsignedinteger[Any]]],
         answers: dict[str, Json],
         threshold: int,
+        bound: int,
+        colluders: int,
     ) -> NDArray[np.int64]:
-        """Coordinator: the exact sum of the surviving sites' vectors."""
+        """Coordinator: the exact sum of the surviving sites' vectors; the last three as the sites were told."""
         raise AssertionError
 
     # evaluator and analysis -----------------------------------------------------
@@ -131,6 +149,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "anonymiser": ("anonymise", "anonymised_codebook"),
     "generator": ("generate",),
     "federated-algorithm": ("federated_open", "federated_contribute", "federated_absorb", "federated_sample"),
+    "federated-analysis": ("federated_open", "federated_contribute", "federated_absorb", "federated_report"),
     "aggregator": (
         "secure_sum_advertise",
         "secure_sum_share",

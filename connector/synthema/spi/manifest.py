@@ -214,14 +214,20 @@ class Manifest(Closed):
         unknown = set(self.capabilities) - {hook for hooks in KINDS.values() for hook in hooks}
         if unknown:
             raise ValueError(f"capabilities: there is no hook named {', '.join(sorted(unknown))}")
-        for kind, hooks in KINDS.items():
-            missing = set(hooks) - set(self.capabilities)
-            if missing and (kind == self.kind or len(missing) < len(hooks)):
-                raise ValueError(f"capabilities: a plugin of kind {kind} also has {', '.join(sorted(missing))}")
+        self._refuse_missing(self.kind)
+        whole = {hook for kind in self.kinds for hook in KINDS[kind]}
+        for kind, hooks in KINDS.items():  # kinds may share hooks, so only a hook of no whole kind is a part
+            if set(hooks) & set(self.capabilities) - whole:
+                self._refuse_missing(kind)
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) != len(names) or len(set(self.capabilities)) != len(self.capabilities):
             raise ValueError("a parameter or a capability is named twice")
         return self
+
+    def _refuse_missing(self, kind: str) -> None:
+        missing = set(KINDS[kind]) - set(self.capabilities)
+        if missing:
+            raise ValueError(f"capabilities: a plugin of kind {kind} also has {', '.join(sorted(missing))}")
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ class ReceivedVector(Input):
 
 @operation("study/received")
 def show_received(connector: Connector, given: ReceivedVector) -> dict[str, Any]:
-    """What the hub received from one site in one round, as it came: the masked vector, base64 of uint64."""
+    """What the hub received from one site in one round, as it came: the masked vector, base64 of uint32 or uint64."""
     round_id = next(
         (r.round_id for r in connector.coordinator.opened_rounds(given.study) if r.number == given.round), None
     )
