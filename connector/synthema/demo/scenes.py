@@ -184,8 +184,10 @@ def forbidden_purpose(stage: Stage, rows: int) -> None:
     study = stage.run_study("MGUS records for advertising", "dpv:Advertising", 2.0, rows, 0.25)
     answers = _answers(study)
     tale.claim("all three hospitals deny the request", _effects(answers) == ["deny"] * 3)
-    tale.claim("the reason names EHDS Article 54", all("54" in str(a["decision"]["reasons"]) for a in answers.values()))
-    tale.claim("no change of the request would permit it", all(not a["decision"]["changes"] for a in answers.values()))
+    reasons = [str(answer["decision"]["reasons"]) for answer in answers.values()]
+    changes = [answer["decision"]["changes"] for answer in answers.values()]
+    tale.claim("the reason names EHDS Article 54", bool(reasons) and all("54" in reason for reason in reasons))
+    tale.claim("no change of the request would permit it", bool(changes) and not any(changes))
     _show_one_decision(stage, items, answers)
     tale.close_chapter()
 

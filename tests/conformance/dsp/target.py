@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,6 +30,7 @@ from starlette.concurrency import run_in_threadpool
 from synthema.clock import SystemClock
 from synthema.config import Settings
 from synthema.dataspace import Dataspace, Pace, Ports
+from synthema.dataspace.dataplane import DataPlane
 from synthema.errors import InputError
 from synthema.identity import FileSigner
 from synthema.identity.keys import KEY_IDS
@@ -61,10 +63,21 @@ class Wishes:
         return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
 
 
+class AnyFormat(dict[str, DataPlane]):
+    """Whatever format the kit was told to ask for, it gets what we hand out; it never looks at the data."""
+
+    def __missing__(self, _: str) -> DataPlane:
+        return self[seeds.FORMAT]
+
+
 class KitDataspace(Dataspace):
     """The product's data space, which learns the kit's address from the webhooks instead of a version document."""
 
     _asked = threading.local()
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._planes._by_profile = AnyFormat(self._planes._by_profile)
 
     def base_of(self, peer: str) -> str:
         """Where the kit that has just called a webhook takes messages."""

@@ -57,6 +57,18 @@ def test_a_transfer_needs_an_agreement(kit: Kit) -> None:
     assert httpx.post(kit.target + TRANSFERS, json=asked).status_code == 404
 
 
+def test_the_kit_may_name_any_format(kit: Kit) -> None:
+    asked = {
+        "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"],
+        "@type": "TransferRequestMessage",
+        "consumerPid": "urn:uuid:3f2c2a0e-6b0e-4a52-9d0e-0c7e3a1f5b11",
+        "agreementId": "ATP0205",
+        "format": "NonFinite-PULL",
+        "callbackAddress": kit.ear().address,
+    }
+    assert kit.post(f"{kit.base}/transfers/request", asked)["state"] == "REQUESTED"
+
+
 def test_messages_stay_on_this_machine(tmp_path: Path) -> None:
     settings = Settings(
         home=tmp_path, mode="demo", name="x", role="site", public_url="http://127.0.0.1:1", management_url="http://x"

@@ -122,16 +122,16 @@ def test_a_refusal_names_site_and_reason_and_reaches_the_others(tmp_path: Path, 
 def test_a_plugin_failure_keeps_its_words_inside_the_site(tmp_path: Path, clock: FixedClock) -> None:
     class Talkative(Summing):
         def federated_contribute(self, *_: object, **__: object) -> Contribution:
-            raise ValueError("patient 4711 has an odd value")
+            raise ValueError("patient P4711Q has an odd value")
 
     with world(tmp_path, clock) as w:
         plan = w.plan()
         error = w.run(plan, algorithm=Talkative())
         assert isinstance(error, SynthemaError)
-        assert "4711" not in error.message
+        assert "P4711Q" not in error.message
         for did in w.dids:
             logged = b"".join(activity.nquads("urn:g") for activity in w.logs[did].activities)
-            assert b"4711" not in logged
+            assert b"P4711Q" not in logged
 
 
 def test_an_algorithm_that_wants_more_than_planned_ends_the_study(tmp_path: Path, clock: FixedClock) -> None:

@@ -10,6 +10,6 @@ from tests.unit.joining.world import Space, data_space
 
 
 @pytest.fixture
-def space(tmp_path: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Space]:
-    with data_space(tmp_path, clock, monkeypatch) as made:
+def space(tmp_path: Path, clock: FixedClock) -> Iterator[Space]:
+    with data_space(tmp_path, clock) as made:
         yield made

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from fastapi import FastAPI
 
 from synthema.assembly import Connector, find_operation
-from synthema.assembly import connector as connector_room
-from synthema.assembly.joining import authority as authority_room
 from synthema.assembly.joining.acts import perform
 from synthema.assembly.joining.authority import Authority
 from synthema.assembly.joining.home import initialise_authority
@@ -24,17 +21,9 @@ from synthema.assembly.setup import initialise
 from synthema.clock import FixedClock
 from synthema.config import Role, Settings
 from synthema.demo.processes import free_ports
-from synthema.storage import Database, metadata
 from synthema.web.authority import authority_app
 from synthema.web.listening import server
 from synthema.web.public import public_app
-
-
-def from_metadata(path: Path) -> Database:
-    """A database with all tables as they are defined now; that migrations lead there is tested elsewhere."""
-    database = Database(f"sqlite:///{path}")
-    metadata.create_all(database.engine)
-    return database
 
 
 class Served:
@@ -143,10 +132,8 @@ class Space:
 
 
 @contextmanager
-def data_space(folder: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Space]:
+def data_space(folder: Path, clock: FixedClock) -> Iterator[Space]:
     """An authority that is served; sites are added to it."""
-    for room in (connector_room, authority_room):
-        monkeypatch.setattr(room, "open_database", from_metadata)
     public, management = free_ports(2)
     settings = initialise_authority(
         folder / "authority", name="Rare blood diseases", mode="demo",

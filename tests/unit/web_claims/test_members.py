@@ -20,8 +20,8 @@ from tests.unit.joining.world import Site, Space, data_space
 
 
 @pytest.fixture
-def space(tmp_path: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Space]:
-    with data_space(tmp_path, clock, monkeypatch) as made:
+def space(tmp_path: Path, clock: FixedClock) -> Iterator[Space]:
+    with data_space(tmp_path, clock) as made:
         yield made
 
 

@@ -246,7 +246,7 @@ def upgrade() -> None:
     with op.batch_alter_table("datasets", schema=None) as batch_op:
         batch_op.add_column(sa.Column("described_at", synthema.storage.schema.UtcDateTime(length=27), nullable=True))
 
-    with op.batch_alter_table("dataspace_tasks", schema=None) as batch_op:
+    with op.batch_alter_table("dataspace_tasks", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.drop_column("leased_until")
 
     with op.batch_alter_table("offers", schema=None) as batch_op:
@@ -260,7 +260,7 @@ def downgrade() -> None:
     with op.batch_alter_table("offers", schema=None) as batch_op:
         batch_op.drop_column("wire")
 
-    with op.batch_alter_table("dataspace_tasks", schema=None) as batch_op:
+    with op.batch_alter_table("dataspace_tasks", table_kwargs={"sqlite_autoincrement": True}) as batch_op:
         batch_op.add_column(sa.Column("leased_until", sa.VARCHAR(length=27), nullable=True))
 
     with op.batch_alter_table("datasets", schema=None) as batch_op:
