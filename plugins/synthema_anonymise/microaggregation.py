@@ -88,3 +88,13 @@ def _mdav(points: Points, k: int) -> Codes:
 
 def _distances(points: Points, centre: Points) -> Points:
     return np.asarray(((points - centre) ** 2).sum(axis=1))
+
+
+def nearest_class(points: Points, groups: Codes, others: Points) -> Codes:
+    """The class whose mean each of ``others`` lies nearest to; ``points`` and ``groups`` are those of the classes."""
+    count = int(groups.max()) + 1
+    sizes = np.bincount(groups, minlength=count)[:, None]
+    sums = [np.bincount(groups, weights=points[:, column], minlength=count) for column in range(points.shape[1])]
+    means = np.stack(sums, axis=1) / sizes if sums else np.zeros((count, 0))
+    found = [int(((means - point) ** 2).sum(axis=1).argmin()) for point in others]
+    return np.asarray(found, dtype=np.int64)

@@ -38,10 +38,14 @@ class Promise(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Rows that agree in all codes, taken together: codes (cells, variables), weight, and each row's cell."""
+    """Rows that agree in all codes, taken together: codes (cells, variables), weight, each row's cell.
+
+    ``seen`` is how many of its rows have a say in where cuts go; the others only follow.
+    """
 
     codes: Codes
     weight: Numbers
+    seen: Numbers
     of_row: Codes
 
 
@@ -53,17 +57,20 @@ class _Cuts:
     rank: Numbers
 
 
-def partition(codes: Codes, scales: tuple[Scale, ...], weight: Numbers, promise: Promise) -> Codes | None:
+def partition(
+    codes: Codes, scales: tuple[Scale, ...], weight: Numbers, promise: Promise, *, following: int = 0
+) -> Codes | None:
     """The class of each row, or ``None`` when not even the whole table keeps the promise.
 
     ``codes`` has shape (rows, variables), ``weight`` says how much each row counts towards ``promise.least``. The
-    answer depends on the rows alone, not on their order.
+    answer depends on the rows alone, not on their order. The last ``following`` rows go through the cuts that the
+    others make and change none; their weight must be 0.
     """
     if not len(codes) or not promise.holds(np.zeros(len(codes), dtype=np.int64), 1).all():
         return None
     if not scales:
         return np.zeros(len(codes), dtype=np.int64)
-    cells = _cells_of(codes, scales, weight)
+    cells = _cells_of(codes, scales, weight, following)
     cuts = tuple(map(_cuts_of, scales))
     place = np.zeros(len(cells.codes), dtype=np.int64)
     open_ones = np.zeros(1, dtype=np.int64)
@@ -79,13 +86,15 @@ def partition(codes: Codes, scales: tuple[Scale, ...], weight: Numbers, promise:
     return place[cells.of_row]
 
 
-def _cells_of(codes: Codes, scales: tuple[Scale, ...], weight: Numbers) -> _Cells:
+def _cells_of(codes: Codes, scales: tuple[Scale, ...], weight: Numbers, following: int) -> _Cells:
     key = np.zeros(len(codes), dtype=np.int64)
     for column, scale in enumerate(scales):
         # Renumbering after each variable keeps the key far below 2**63, however many variables there are.
         key = np.unique(key * (scale.missing + 1) + codes[:, column], return_inverse=True)[1].reshape(-1)
     _, first = np.unique(key, return_index=True)
-    return _Cells(codes[first], np.bincount(key, weights=weight).astype(np.float64), key)
+    says = (np.arange(len(codes)) < len(codes) - following).astype(np.float64)
+    sums = [np.bincount(key, weights=each).astype(np.float64) for each in (weight, says)]
+    return _Cells(codes[first], sums[0], sums[1], key)
 
 
 def _cuts_of(scale: Scale) -> _Cuts:
@@ -116,7 +125,7 @@ def _cut_all(
         for column, scale in enumerate(scales)
     ]
     present = [
-        _counts(local, cells.codes[live, column], scale.missing + 1, len(open_ones), None) > 0
+        _counts(local, cells.codes[live, column], scale.missing + 1, len(open_ones), cells.seen[live]) > 0
         for column, scale in enumerate(scales)
     ]
     widths = np.stack([scale.width[scale.steps_for(seen)] for scale, seen in zip(scales, present, strict=True)], axis=1)
@@ -140,7 +149,7 @@ def _cut_all(
     return answer
 
 
-def _counts(group: Codes, code: Codes, codes: int, groups: int, weight: Numbers | None) -> Numbers:
+def _counts(group: Codes, code: Codes, codes: int, groups: int, weight: Numbers) -> Numbers:
     flat = np.bincount(group * codes + code, weights=weight, minlength=groups * codes)
     return np.asarray(flat, dtype=np.float64).reshape(groups, codes)
 

@@ -20,7 +20,10 @@ def result_codebook(codebook: Codebook, wanted: Wanted) -> Codebook:
     smaller = codebook.keep(wanted.kept)
     scales = {scale.variable.name: scale for scale in wanted.scales}
     form = _as_category if wanted.method == "generalise" else _as_mean
-    variables = tuple(form(scales[v.name]) if v.name in scales else v for v in smaller.variables)
+    plainly = frozenset(smaller.names()) - set(scales)
+    variables = tuple(
+        form(scales[v.name]) if v.name in scales else v.following_only(plainly) for v in smaller.variables
+    )
     rules = tuple(rule for rule in smaller.rules if not rule.compared & set(scales))
     plain = smaller.model_dump(exclude={"variables", "rules", "outcomes"})
     return Codebook(**plain, variables=variables, rules=rules, outcomes=smaller.outcomes)
@@ -39,7 +42,7 @@ def _as_mean(scale: Scale) -> Variable:
     before = scale.variable
     if not scale.ordered:
         return _as_category(scale)
-    return Variable(**(before.model_dump() | {"label": f"{before.label} (mean of a class)"}))
+    return Variable(**(before.model_dump() | {"label": f"{before.label} (mean of a class)", "derivation": None}))
 
 
 def steps_of(scale: Scale, codes: Codes, groups: Codes, count: int) -> Codes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from synthema.datasets.codebook import Variable
 from synthema.spi.model import Metric
 from synthema_evaluation.boosting import Boosted
 from synthema_evaluation.columns import Codes, Floats, Tables, bin_count, binned, coarse_levels, numbers
+from synthema_evaluation.concepts import FOLDER
 from synthema_evaluation.intervals import Z95, area, around, wilson
 
 RESAMPLES = 40
@@ -30,9 +33,16 @@ COMPOSITE = (
 
 
 def genomic(variable: Variable) -> bool:
-    """Whether a variable is about a gene: its standard code is one of HGNC."""
-    code = (variable.code or "").lower()
-    return "hgnc" in code or "genenames.org" in code
+    """Whether a variable is about a gene: its standard code is one of HGNC, or its name begins with a gene's symbol."""
+    coded = any("hgnc" in code.lower() or "genenames.org" in code.lower() for code in variable.codes)
+    return coded or re.split(r"[^A-Z0-9]", variable.name.upper())[0] in symbols()
+
+
+@cache
+def symbols() -> frozenset[str]:
+    """Symbols of genes that studies of blood diseases report."""
+    lines = (FOLDER / "genes.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(symbol for line in lines if not line.startswith("#") for symbol in line.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +171,17 @@ def structure_metrics(
             "(ranks for numbers, indicators for categories); control: training against held-out rows",
         ),
     ]  # fmt: skip
+    if genes.sum() >= 2:
+        metrics.append(
+            _figure("genomicCorrelationDifference", n, found.difference(genes), [d.difference(genes) for d in draws],
+                    control.difference(genes),
+                    f"correlationDifference among the {int(genes.sum())} variables about genes: which mutations occur "
+                    "together and which exclude each other; control: training against held-out rows")
+        )  # fmt: skip
     composites: dict[str, Any] = {}
     for name, chosen, what in (
         ("clinicalSyntheticFidelity", clinical, "clinical variables"),
-        ("genomicSyntheticFidelity", genes, "variables with a code of HGNC"),
+        ("genomicSyntheticFidelity", genes, "variables about genes (by code of HGNC or symbol)"),
     ):
         if chosen.sum() < 2:
             continue

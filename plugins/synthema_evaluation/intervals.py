@@ -19,7 +19,9 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     share = successes / n
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    # at the ends the formula gives the end itself, but for rounding
+    lower = 0.0 if successes <= 0 else max(0.0, float(centre - half))
+    return lower, 1.0 if successes >= n else min(1.0, float(centre + half))
 
 
 def difference(first: float, n_first: int, second: float, n_second: int) -> tuple[float, float]:

@@ -85,10 +85,10 @@ def tpr_metric(
 
     The interval is the wider of Wilson's and the bootstrap's: the limit itself rests on few held-out rows.
     """
-    found, wrongly = _recognised(members, others, allowed)
+    found, wrongly = recognised(members, others, allowed)
     low, high = wilson(found * len(members), len(members))
     lower, upper = around(
-        found, lambda g: _recognised(_again(members, g), _again(others, g), allowed)[0], random, (0.0, 1.0)
+        found, lambda g: recognised(_again(members, g), _again(others, g), allowed)[0], random, (0.0, 1.0)
     )
     return Metric(name, found, len(members), min(low, lower), max(high, upper), wrongly, definition)
 
@@ -98,7 +98,7 @@ def roc(members: Floats, others: Floats) -> dict[str, list[float]]:
     allowed = np.geomspace(MILLE, 1.0, 31)
     return {
         "falsePositives": [round(float(share), 5) for share in allowed],
-        "truePositives": [round(_recognised(members, others, float(share))[0], 4) for share in allowed],
+        "truePositives": [round(recognised(members, others, float(share))[0], 4) for share in allowed],
     }
 
 
@@ -114,7 +114,7 @@ def _exposed(scores: Scores, random: np.random.Generator) -> Metric | None:
     )  # fmt: skip
 
 
-def _recognised(members: Floats, others: Floats, allowed: float) -> tuple[float, float]:
+def recognised(members: Floats, others: Floats, allowed: float) -> tuple[float, float]:
     """Shares of members and of others above the score that at most an allowed share of the others exceed."""
     if allowed >= 1.0:
         return 1.0, 1.0

@@ -14,6 +14,7 @@ from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
 from synthema.spi.model import Metric
 from synthema_evaluation.boosting import Boosted
 from synthema_evaluation.columns import Codes, Floats, Tables, bin_count, bin_labels, binned, coarse_levels
+from synthema_evaluation.concepts import Found
 from synthema_evaluation.intervals import Z95, area
 from synthema_evaluation.survival import (
     Concordance,
@@ -31,6 +32,7 @@ RESAMPLES = 200
 FEW_RESAMPLES = 60
 CALIBRATION_BINS = 5
 FEWEST_OF_EACH = 10
+SMALL_COUNT = 5
 FEWEST_IN_GROUP = 30
 FEWEST_EVENTS = 10
 POINTS = 60
@@ -124,22 +126,24 @@ def _labelled(
     return codes[told], happened[told].astype(np.float64)
 
 
-def _calibration(predicted: _Predicted) -> list[dict[str, float]]:
+def _calibration(predicted: _Predicted) -> list[dict[str, float | None]]:
     order = np.argsort(predicted.chances, kind="stable")
     return [
-        {
-            "predicted": round(float(predicted.chances[g].mean()), 3),
-            "observed": round(float(predicted.labels[g].mean()), 3),
-        }
+        {"predicted": round(float(predicted.chances[g].mean()), 3), "observed": _told(predicted.labels[g])}
         for g in np.array_split(order, CALIBRATION_BINS)
         if len(g) >= FEWEST_OF_EACH
     ]
 
 
+def _told(labels: Floats) -> float | None:
+    """The share with the event, unless fewer than five have had it, or have not."""
+    return round(float(labels.mean()), 3) if min(labels.sum(), len(labels) - labels.sum()) >= SMALL_COUNT else None
+
+
 def group_metrics(
     tables: Tables, codebook: Codebook, variables: tuple[Variable, ...], random: np.random.Generator
 ) -> tuple[list[Metric], dict[str, Any]]:
-    """The group (quasi-identifiers and sites: such as sex, age, centre) that is served worst, and a line for each."""
+    """The group (of a sex, an age, a centre, or another quasi-identifier) that is served worst, and a line for each."""
     used = covariates(codebook, variables)
     if not codebook.outcomes or not used:
         return [], {}
@@ -150,7 +154,7 @@ def group_metrics(
     gaps: list[Metric] = []
     distances: list[Metric] = []
     series: dict[str, Any] = {}
-    for label, masks in _groups(tables, variables):
+    for label, masks in _groups(tables, _grouping(codebook, variables)):
         told: dict[str, Any] = {}
         rows = np.nonzero(masks[1][known])[0]
         if len(rows) >= FEWEST_IN_GROUP and held.events[rows].sum() >= FEWEST_EVENTS and risks[0] is not None:
@@ -165,11 +169,16 @@ def group_metrics(
     return [max(each, key=lambda m: m.value) for each in (gaps, distances) if each], series
 
 
+def _grouping(codebook: Codebook, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """Quasi-identifiers and sites, and sex and age whatever their role."""
+    found = Found(codebook, variables)
+    always = [found.variable(name) for name in ("sex", "age")]
+    return tuple(v for v in variables if v.role in ("quasi-identifier", "site") or v in always)
+
+
 def _groups(tables: Tables, variables: tuple[Variable, ...]) -> Iterator[tuple[str, list[Flags]]]:
     """Every group with its rows in each of the tables; numbers are cut at the codebook's bands, else in five levels."""
     for variable in variables:
-        if variable.role not in ("quasi-identifier", "site"):
-            continue
         three = (tables.train, tables.holdout, tables.synthetic)
         if variable.type == "category":
             codes, names = [binned(t, variable) for t in three], bin_labels(variable)
@@ -209,8 +218,8 @@ def _group_gap(label: str, risks: list[Floats], held: Followed, random: np.rando
     return _figure(
         "groupConcordanceGap", gap(), n, Z95 * float(np.std(draws, ddof=1)), 0.0,
         f"largest concordanceGap within one group of held-out patients, here '{label}', over the groups of "
-        "quasi-identifiers and sites with 30 patients and 10 events; the largest of many scatters upwards, so read "
-        "the interval", -1.0,
+        "sex, age, sites and other quasi-identifiers with 30 patients and 10 events; the largest of many scatters "
+        "upwards, so read the interval", -1.0,
     )  # fmt: skip
 
 
@@ -241,6 +250,7 @@ def _group_distance(
     control = distance(real, held) if len(held.times) >= FEWEST_OF_EACH else None
     return _figure(
         "groupSurvivalDistance", distance(real, synthetic), len(real.times), Z95 * float(np.std(draws, ddof=1)),
-        control, f"largest survivalDistance within one group, here '{label}', over the groups of quasi-identifiers "
-        "and sites with 30 training and 30 synthetic rows; control: training against held-out rows of that group", 0.0,
+        control, f"largest survivalDistance within one group, here '{label}', over the groups of sex, age, sites "
+        "and other quasi-identifiers with 30 training and 30 synthetic rows; control: training against held-out rows "
+        "of that group", 0.0,
     )  # fmt: skip

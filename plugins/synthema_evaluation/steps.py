@@ -10,7 +10,17 @@ import numpy as np
 
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.model import Metric
-from synthema_evaluation import attacks, criteria, effects, fidelity, membership, prediction, table_checks, utility
+from synthema_evaluation import (
+    attacks,
+    criteria,
+    effects,
+    fidelity,
+    membership,
+    prediction,
+    published,
+    table_checks,
+    utility,
+)
 from synthema_evaluation.columns import Tables
 
 
@@ -110,6 +120,11 @@ def _rules(job: Job) -> Found:
     return [rules, table_checks.smallest_class_metric(job.tables, job.codebook)], {"rules": each}
 
 
+def _published(job: Job) -> Found:
+    metric, series = published.knowledge_metric(job.tables, job.codebook, job.variables)
+    return [metric], {"knowledge": series}
+
+
 STEPS: tuple[tuple[str, Callable[[Job], Found]], ...] = (
     ("shares of single variables", _marginals),
     ("survival curves, medians and competing risks", _survival),
@@ -119,6 +134,7 @@ STEPS: tuple[tuple[str, Callable[[Job], Found]], ...] = (
     ("disclosure of values and identities", _disclosure),
     ("nearest records, for comparison", _nearest),
     ("clinical rules and smallest class", _rules),
+    ("published knowledge about the disease", _published),
     ("pairs, correlations and rare categories", _structure),
     ("telling synthetic from real rows", _apart),
     ("hazard ratios", _hazards),
@@ -153,7 +169,9 @@ NEEDS: dict[str, str] = {
     "pairSimilarity": _TWO,
     "correlationDifference": _TWO,
     "clinicalSyntheticFidelity": _TWO,
-    "genomicSyntheticFidelity": "that needs two variables whose code is one of HGNC",
+    "genomicSyntheticFidelity": "that needs two variables about genes",
+    "genomicCorrelationDifference": "that needs two variables about genes",
+    "knowledgeReproduced": "no published finding kept for this disease is clear in the training rows",
     "rareCategoryRetention": "no category is rare (five training rows or more, less than 5 % of them)",
     "hazardRatioCorrelation": "that needs a survival outcome with ten events, and two covariates",
     "hazardRatioOverlap": "that needs a survival outcome with ten events, and two covariates",
@@ -161,7 +179,7 @@ NEEDS: dict[str, str] = {
     "aucReal": "that needs ten patients with and ten without the event by its median time, in each table",
     "aucGap": "that needs ten patients with and ten without the event by its median time, in each table",
     "calibrationError": "that needs ten patients with and ten without the event by its median time, in each table",
-    "groupConcordanceGap": "that needs a quasi-identifier or a site with 30 held-out patients and 10 events in a group",
-    "groupSurvivalDistance": "that needs a quasi-identifier or a site with 30 training rows in a group",
+    "groupConcordanceGap": "that needs a sex, age, site or the like with 30 held-out patients and 10 events in a group",
+    "groupSurvivalDistance": "that needs a sex, age, site or the like with 30 training rows in a group",
 }
 """Figure that may be missing → why, as the end of a sentence; a note says so whenever one is."""

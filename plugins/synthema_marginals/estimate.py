@@ -16,7 +16,7 @@ to second order; less its noise it is the weight by which the tree is chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from synthema_marginals.queries import ALL_COUNTED, Query
 MAX_WAVES = 11
 KEPT_VARIANCE = 0.3
 LIKELY_CORRELATION = 0.15
+STRENGTHS = np.geomspace(1 / 16, 64, 21)  # of a pair's dependence, as a multiple of what is likely beforehand
+LIKELY_STRENGTH = 1.0  # standard deviation of its logarithm
 SMALLEST_SIGMA = 1e-3
 SMALLEST_SPREAD = 0.3  # of a count: below a whole person there is nothing to know
 LIKELY_STEP = 1.0  # of the logarithm of a count, from one bin to the next
@@ -75,6 +77,18 @@ def read_measured(values: list[dict[str, Any]], shapes: dict[str, Shape]) -> lis
     return found
 
 
+def known_part(table: Measured, known: dict[str, int]) -> Measured:
+    """A table of what both nodes of a pair are where they are known: only the first ``known`` cells of each."""
+    counts, groups, silent = table.counts, [], []
+    for axis, (name, group) in enumerate(zip(table.query.nodes, table.query.groups, strict=True)):
+        kept, out = group[: known[name]], table.query.left_out[axis]
+        gone = sorted(set(group) - set(kept), reverse=True)
+        counts = np.delete(counts, gone, axis=axis)  # the last groups, so that the others keep their numbers
+        groups.append(kept)
+        silent.append(ALL_COUNTED if out in gone else out)
+    return Measured(replace(table.query, groups=tuple(groups), silent=tuple(silent)), counts, table.sigma)
+
+
 def estimate_shares(shapes: dict[str, Shape], measured: list[Measured]) -> tuple[dict[str, Floats], float]:
     """The shares of every node's cells, and the number of rows; from all tables together."""
     means, covariances = {}, {}
@@ -84,15 +98,15 @@ def estimate_shares(shapes: dict[str, Shape], measured: list[Measured]) -> tuple
     precision = np.array([1.0 / max(float(c.sum()), 1e-9) for c in covariances.values()])
     rows = max(float((totals * precision).sum() / precision.sum()), 1.0)
     shares = {}
-    for name in shapes:
+    for name, shape in shapes.items():
         mean, covariance = means[name], covariances[name]
         pull = covariance.sum(axis=1)
         spread = max(float(pull.sum()), 1e-9)
         tied = mean + pull * (rows - mean.sum()) / spread
         held = covariance - np.outer(pull, pull) / spread
         possible = _not_negative(tied, held)
-        if shapes[name].bins > 2 and shapes[name].ordered and shapes[name].cells <= MOST_SMOOTHED:
-            possible = _smooth(possible, tied, held, shapes[name])
+        if shape.bins > 2 and shape.ordered and shape.cells <= MOST_SMOOTHED:
+            possible = _smooth(possible, tied, held, shape)
         shares[name] = to_simplex(possible / rows)
     return shares, rows
 
@@ -245,7 +259,9 @@ def interaction(
         right = _reader(bases[pair[1]], shares[pair[1]], np.asarray(groups[1]))
         out = table.query.left_out[::-1] if turned else table.query.left_out
         # the functions have mean zero, so what was left out is what the margins say less what was counted
-        gone = [side[:, place] if place != ALL_COUNTED else None for side, place in zip((left, right), out, strict=True)]
+        gone = [
+            side[:, place] if place != ALL_COUNTED else None for side, place in zip((left, right), out, strict=True)
+        ]
         left = left if gone[0] is None else left - gone[0][:, None]
         right = right if gone[1] is None else right - gone[1][:, None]
         found = left @ counts @ right.T / rows
@@ -293,9 +309,15 @@ def _belief(found: Interaction, orders: tuple[Floats, Floats]) -> Floats:
     """How much of each coefficient to believe, 0 to 1: prior variance over prior plus noise variance.
 
     The prior says that dependence is smooth: a coefficient's likely size falls with
-    the product of the two orders (a hyperbolic cross).
+    the product of the two orders (a hyperbolic cross). How strong a pair's dependence is as a
+    whole, its coefficients say together (empirical Bayes, Efron and Morris 1973).
     """
     prior = (LIKELY_CORRELATION / np.outer(orders[0], orders[1])) ** 2
+    known = np.isfinite(found.variances)
+    spread = STRENGTHS[:, None] * prior[known] + found.variances[known]
+    likelihood = -(np.log(spread) + found.coefficients[known] ** 2 / spread).sum(axis=1) / 2
+    likelihood -= (np.log(STRENGTHS) / LIKELY_STRENGTH) ** 2 / 2
+    prior = prior * STRENGTHS[int(likelihood.argmax())]
     return np.asarray(prior / (prior + found.variances), dtype=np.float64)
 
 
@@ -311,10 +333,18 @@ def strength(found: Interaction, orders: tuple[Floats, Floats]) -> float:
     return float((belief**2 * (found.coefficients**2 - noise)).sum())
 
 
-def joint_shares(p: Floats, q: Floats, left: Basis, right: Basis, coefficients: Floats) -> Floats:
-    """The joint shares of a pair with exactly the margins ``p`` and ``q`` (iterative proportional fitting)."""
+def tilted(p: Floats, q: Floats, left: Basis, right: Basis, coefficients: Floats) -> Floats:
+    """Joint shares as the coefficients say, nowhere negative, their margins not yet exact."""
     tilt = 1.0 + left.values @ coefficients @ right.values.T
-    joint = np.outer(p, q) * np.maximum(tilt, 1e-3)
+    return np.asarray(np.outer(p, q) * np.maximum(tilt, 1e-3), dtype=np.float64)
+
+
+def joint_shares(p: Floats, q: Floats, start: Floats) -> Floats:
+    """The joint shares of a pair nearest to ``start`` with margins ``p`` and ``q`` (iterative proportional fitting).
+
+    Cells that are nought stay so; where no table with such cells has both margins, it has ``q``.
+    """
+    joint = start.copy()
     for _ in range(100):
         joint *= (p / np.maximum(joint.sum(axis=1), 1e-300))[:, None]
         joint *= (q / np.maximum(joint.sum(axis=0), 1e-300))[None, :]
@@ -345,9 +375,11 @@ def heaviest_tree(
     return _without_circles(names, [*ranked, *((names[0], other) for other in names[1:])])
 
 
-def heaviest_forest(names: list[str], weights: dict[tuple[str, str], float]) -> list[tuple[str, str]]:
-    """The forest of greatest weight."""
-    return _without_circles(names, sorted(weights, key=lambda pair: (-weights[pair], pair)))
+def heaviest_forest(
+    names: list[str], weights: dict[tuple[str, str], float], forced: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The forest of greatest weight that holds the forced edges."""
+    return _without_circles(names, [*forced, *sorted(weights, key=lambda pair: (-weights[pair], pair))])
 
 
 def _without_circles(names: list[str], ranked: list[tuple[str, str]]) -> list[tuple[str, str]]:

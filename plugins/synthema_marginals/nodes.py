@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Rule, Variable
+from synthema.spi.sampling import modelled
 
 Cells = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -93,7 +94,11 @@ class Node:
 
 
 def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
-    """The nodes of a codebook: one for each outcome, one for each other variable; identifiers are left out."""
+    """The nodes of a codebook: one for each outcome, one for each other variable.
+
+    Identifiers are left out, and so are derived columns, which are recomputed.
+    """
+    codebook = modelled(codebook)
     later = _later_times(codebook)
     nodes: list[Node] = []
     placed: set[str] = set()
@@ -106,7 +111,7 @@ def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
         nodes.append(_timed(f"{axis.name}+{events.name}", axis, events, later, codebook))
         placed |= {outcome.time, outcome.event}
     for variable in codebook.variables:
-        if variable.role == "identifier" or variable.name in placed:
+        if variable.name in placed:
             continue
         if variable.type == "category":
             nodes.append(Node(variable.name, None, variable))

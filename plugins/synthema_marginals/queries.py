@@ -3,11 +3,12 @@
 A query counts one node, or two nodes together, after their cells were put into
 groups. A row adds the query's weight to exactly one entry of a full query. A
 query may be silent about one group of a node, the usual one (unmutated, not
-missing): a row in it adds nothing. What one row may add to all silent
-queries together is limited: where the sum of its squared weights is more than
-the limit, all its entries are made smaller in proportion. So a row changes the
-vector of a round by at most ``sqrt(squared weights of full queries + limit)``,
-and a table with many rare features needs far less noise than one count for each.
+missing): a row in it adds nothing. Silent queries are put into pools. What one
+row may add to all queries of a pool together is limited: where the sum of its
+squared weights is more than the pool's limit, these entries are made smaller in
+proportion. So a row changes the vector of a round by at most
+``sqrt(squared weights of full queries + limits)``, and a table with many rare
+features needs far less noise than one count for each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from synthema_marginals.nodes import Cells, Floats, Shape
 MAX_LENGTH = 200_000
 MAX_CELLS = 1_000
 MAX_WEIGHT = 64
+POOLS = 2
 ALL_COUNTED = -1
 
 
@@ -33,13 +35,14 @@ class Query:
     """A table of counts over one or two nodes; ``groups[i]`` maps each cell of node ``i`` to its group.
 
     ``silent[i]`` is the group of node ``i`` that is not counted, ``ALL_COUNTED`` where there is none;
-    an empty ``silent`` counts everything.
+    an empty ``silent`` counts everything. ``pool`` says which limit a silent query falls under.
     """
 
     nodes: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...]
     weight: int = 1
     silent: tuple[int, ...] = ()
+    pool: int = 0
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -54,9 +57,7 @@ class Query:
     @property
     def counted_sides(self) -> tuple[int, ...]:
         """Number of groups of each node that are counted."""
-        return tuple(
-            side - int(out != ALL_COUNTED) for side, out in zip(self.sides, self.left_out, strict=True)
-        )
+        return tuple(side - int(out != ALL_COUNTED) for side, out in zip(self.sides, self.left_out, strict=True))
 
     @property
     def left_out(self) -> tuple[int, ...]:
@@ -75,6 +76,7 @@ class Query:
             "groups": [list(g) for g in self.groups],
             "weight": self.weight,
             "silent": list(self.silent),
+            "pool": self.pool,
         }
 
     @classmethod
@@ -85,6 +87,7 @@ class Query:
             tuple(tuple(int(cell) for cell in group) for group in value["groups"]),
             int(value["weight"]),
             tuple(int(out) for out in value["silent"]),
+            int(value["pool"]),
         )
         fits = len(query.nodes) == len(query.groups) in (1, 2) and len(set(query.nodes)) == len(query.nodes)
         if not fits or not set(query.nodes) <= set(shapes) or not 1 <= query.weight <= MAX_WEIGHT:
@@ -95,16 +98,28 @@ class Query:
         known = len(query.left_out) == len(query.nodes) and all(
             ALL_COUNTED <= out < side for out, side in zip(query.left_out, query.sides, strict=False)
         )
-        if not known or query.length == 0:
+        if not known or query.length == 0 or not 0 <= query.pool < POOLS:
             raise ValueError("the round leaves out a group that the codebook does not have: check the study's plan")
         return query
 
 
-def sensitivity(queries: tuple[Query, ...], limit: int) -> float:
-    """L2 change of a round's vector when one row is added or removed; ``limit`` bounds the silent queries."""
-    full = sum(query.weight**2 for query in queries if not query.is_silent)
-    silent = sum(query.weight**2 for query in queries if query.is_silent)
-    return math.sqrt(full + min(max(limit, 0), silent))
+Limits = tuple[int, ...]
+
+
+def limits_from(values: Any) -> Limits:
+    """Read the pools' limits from a state that may come from elsewhere; raises ``ValueError`` unless each has one."""
+    limits = tuple(int(limit) for limit in values)
+    if len(limits) != POOLS or min(limits) < 0:
+        raise ValueError("the round's limits do not fit its queries: check the study's plan")
+    return limits
+
+
+def sensitivity(queries: tuple[Query, ...], limits: Limits) -> float:
+    """L2 change of a round's vector when one row is added or removed; ``limits`` bound the pools of silent queries."""
+    squared = sum(query.weight**2 for query in queries if not query.is_silent)
+    for pool, limit in enumerate(limits):
+        squared += min(limit, sum(query.weight**2 for query in queries if query.is_silent and query.pool == pool))
+    return math.sqrt(squared)
 
 
 def check_length(queries: tuple[Query, ...]) -> int:
@@ -129,17 +144,19 @@ def check_cells(shapes: dict[str, Shape]) -> None:
             )
 
 
-def count(queries: tuple[Query, ...], cells: dict[str, Cells], limit: int) -> NDArray[np.int64]:
+def count(queries: tuple[Query, ...], cells: dict[str, Cells], limits: Limits) -> NDArray[np.int64]:
     """Answer the queries: whole counts, one query after the other, shape ``(length,)``."""
     rows = len(next(iter(cells.values())))
     placed = [_places(query, cells, rows) for query in queries]
-    load = np.zeros(rows, dtype=np.int64)
+    loads = np.zeros((len(limits), rows), dtype=np.int64)
     for query, (_, counted) in zip(queries, placed, strict=True):
         if query.is_silent:
-            load += counted * query.weight**2
+            loads[query.pool] += counted * query.weight**2
     parts = []
     for query, (place, counted) in zip(queries, placed, strict=True):
-        weights = _limited(query.weight, load, limit) if query.is_silent else np.full(rows, query.weight)
+        weights = np.full(rows, query.weight)
+        if query.is_silent:
+            weights = _limited(query.weight, loads[query.pool], limits[query.pool])
         # sums of whole numbers this small are exact in floats
         found = np.bincount(place[counted], weights[counted], minlength=query.length)
         parts.append(np.rint(found).astype(np.int64))
@@ -162,7 +179,7 @@ def _places(query: Query, cells: dict[str, Cells], rows: int) -> tuple[Cells, ND
 def _limited(weight: int, load: Cells, limit: int) -> Cells:
     """The weight each row has: less where its squared weights add up to more than the limit.
 
-    The greatest whole number ``w`` with ``w² load <= weight² limit``, in whole numbers: no rounding can exceed the limit.
+    The greatest whole number ``w`` with ``w² load <= weight² limit``, in whole numbers: no rounding exceeds the limit.
     """
     loads, where = np.unique(load, return_inverse=True)
     allowed = [weight if one <= limit else math.isqrt(weight * weight * limit // int(one)) for one in loads.tolist()]

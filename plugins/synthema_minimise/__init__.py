@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Anonymised, Parameters, Table
-from synthema_minimise.classes import Classes, classes_of, without_small_classes
+from synthema_minimise.classes import (
+    PATIENT,
+    Classes,
+    classes_of,
+    most_rows_of_a_patient,
+    with_patients,
+    without_small_classes,
+)
 from synthema_minimise.deidentify import (
     Deidentification,
     deidentification_of,
@@ -20,7 +27,7 @@ from synthema_minimise.deidentify import (
 )
 from synthema_minimise.recoding import recoded_codebook, recoded_table
 
-__all__ = ["anonymise", "anonymised_codebook"]
+__all__ = ["anonymise", "anonymise_control", "anonymised_codebook"]
 
 DEFAULT_K = 5
 
@@ -72,13 +79,14 @@ def anonymise(table: Table, codebook: Codebook, parameters: Parameters) -> Anony
     """
     wanted = _wanted(codebook, parameters)
     after = _after(codebook, wanted)
-    recoded = recoded_table(table, codebook, recoded_codebook(codebook, wanted.fields, wanted.bands))
-    if wanted.people.asked:
-        recoded = deidentified_table(table, recoded, codebook.patient_key, wanted.people)
+    recoded = _recoded(table, codebook, wanted)
     names = after.names("quasi-identifier")
     found = classes_of(recoded, names, wanted.k)
+    most = most_rows_of_a_patient(recoded)
     if not found.under:
-        return Anonymised(recoded, after, wanted.k if wanted.suppress else 1, _measures(found, suppressed=0))
+        return Anonymised(
+            recoded.drop(PATIENT), after, wanted.k * most if wanted.suppress else 1, _measures(found, suppressed=0)
+        )
     if not wanted.suppress:
         # No figures: only sentences that stand here as they are leave the sandbox.
         raise ValueError(
@@ -90,11 +98,38 @@ def anonymise(table: Table, codebook: Codebook, parameters: Parameters) -> Anony
         raise ValueError("every class has fewer than k patients: band or drop a quasi-identifier, or lower k")
     left = classes_of(kept, names, wanted.k)
     note = f"{found.rows_under} of {recoded.height} rows were in classes under {wanted.k} and are left out."
-    return Anonymised(kept, after, wanted.k, _measures(left, suppressed=found.rows_under), (note,))
+    measures = _measures(left, suppressed=found.rows_under)
+    return Anonymised(kept.drop(PATIENT), after, wanted.k * most, measures, (note,))
+
+
+@hookimpl
+def anonymise_control(table: Table, fitted: Table, codebook: Codebook, parameters: Parameters) -> Table:
+    """Rows kept apart, recoded as :func:`anonymise` recodes ``fitted``.
+
+    With ``suppress`` a row stays only if its class was large enough in ``fitted``. No class is refused for being
+    small among these rows: nothing is promised about them, and they never leave.
+    """
+    wanted = _wanted(codebook, parameters)
+    recoded = _recoded(table, codebook, wanted)
+    if wanted.suppress:
+        names = _after(codebook, wanted).names("quasi-identifier")
+        recoded = without_small_classes(recoded, names, wanted.k, like=_recoded(fitted, codebook, wanted))
+    return recoded.drop(PATIENT)
+
+
+def _recoded(table: Table, codebook: Codebook, wanted: _Wanted) -> Table:
+    """The kept fields in their new form, with a column that says whose each row is."""
+    recoded = recoded_table(table, codebook, recoded_codebook(codebook, wanted.fields, wanted.bands))
+    if wanted.people.asked:
+        recoded = deidentified_table(table, recoded, codebook.patient_key, wanted.people)
+    keys = table[codebook.patient_key] if codebook.patient_key in table.columns else None
+    if keys is not None and keys.null_count():
+        raise ValueError("a row does not say which patient it belongs to: complete the patient key")
+    return with_patients(recoded, keys)
 
 
 def _measures(found: Classes, *, suppressed: int) -> dict[str, float]:
-    """Figures of the result; ``prosecutorRisk`` is the chance to pick the right row of a known patient's class."""
+    """Figures of the result; ``prosecutorRisk`` is the chance to pick the right patient of a known one's class."""
     return {
         "smallestClass": float(found.smallest),
         "classes": float(found.number),

@@ -68,7 +68,11 @@ def deidentified_codebook(codebook: Codebook, before: Codebook, wanted: Deidenti
     unkept = set(wanted.dates) - set(codebook.names())
     if unkept:
         raise ValueError("a date is to be moved that is not among the kept fields: name it in both or in none")
-    variables = [_moved(v, wanted) if v.name in wanted.dates else v for v in codebook.variables]
+    still = frozenset(codebook.names()) - set(wanted.dates)
+    variables = [
+        _moved(v, wanted) if v.name in wanted.dates else v if _is_a_span(v, wanted) else v.following_only(still)
+        for v in codebook.variables
+    ]
     if wanted.pseudonyms:
         known = before.variable(before.patient_key)
         variables.insert(
@@ -86,10 +90,18 @@ def deidentified_codebook(codebook: Codebook, before: Codebook, wanted: Deidenti
     return Codebook(**plain, variables=tuple(variables), rules=rules, outcomes=codebook.outcomes)
 
 
+def _is_a_span(variable: Variable, wanted: Deidentification) -> bool:
+    """Whether a derived variable is a sum in which moves cancel: the time between two dates that move together."""
+    if variable.derivation is None or variable.derivation.kind != "sum":
+        return False
+    moves = [factor for name, factor in variable.derivation.of.items() if name in wanted.dates]
+    return abs(sum(moves)) < 1e-9
+
+
 def _moved(variable: Variable, wanted: Deidentification) -> Variable:
     before = variable.model_dump()
     low, high = float(variable.minimum or 0) - wanted.days, float(variable.maximum or 0) + wanted.days
-    wider = {"minimum": low, "maximum": high, "label": f"{variable.label} (moved)"}
+    wider = {"minimum": low, "maximum": high, "label": f"{variable.label} (moved)", "derivation": None}
     return Variable(**(before | wider))
 
 

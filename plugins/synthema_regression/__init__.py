@@ -16,6 +16,7 @@ import numpy as np
 from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Aggregate, Contribution, Evaluation, Plan, State, Table
+from synthema.spi.sums import check_size
 from synthema_regression.estimates import FEWEST, report
 from synthema_regression.newton import settled, step, unpacked
 from synthema_regression.problem import Problem, problem
@@ -53,8 +54,7 @@ def federated_contribute(state: State, table: Table, codebook: Codebook) -> Cont
         raise ValueError("the round was made for another codebook: agree on one codebook and start the study again")
     if state.sensitivity < found.sensitivity * (1 - 1e-9):
         raise ValueError("the round announces less than what one row can change: refuse the round")
-    if table.height > found.most_patients:
-        raise ValueError("the table has more rows than 'most_patients' allows: plan the study with a greater number")
+    check_size(table.height, found.most_patients)
     beta = [float(value) for value in state.values["beta"]]
     if len(beta) != found.model.dimension or not all(math.isfinite(value) for value in beta):
         raise ValueError("the round's coefficients are not those of the model: refuse the round")

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Variable
+from synthema.spi.columns import numbers, texts, variable_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -102,28 +103,3 @@ def _range(variable: Variable, *, inner: bool) -> tuple[float, float]:
     if inner and len(variable.edges) >= 4:
         return float(variable.edges[1]), float(variable.edges[-2])
     return float(variable.minimum or 0.0), float(variable.maximum or 0.0)
-
-
-def variable_of(codebook: Codebook, name: str) -> Variable:
-    """The variable of this name; raises ``ValueError`` when there is none or it identifies people."""
-    for variable in codebook.variables:
-        if variable.name == name and variable.role != "identifier" and variable.type != "text":
-            return variable
-    raise ValueError("the model names a variable that the codebook does not have, or an identifier: correct it")
-
-
-def texts(table: pl.DataFrame, variable: Variable) -> list[str | None]:
-    """A category's column as texts, missing as None."""
-    return _column(table, variable).cast(pl.String, strict=False).to_list()
-
-
-def numbers(table: pl.DataFrame, variable: Variable) -> Floats:
-    """A number's column as floats within the codebook's bounds, missing as NaN."""
-    values = _column(table, variable).cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    return np.asarray(np.clip(values, variable.minimum, variable.maximum), dtype=np.float64)
-
-
-def _column(table: pl.DataFrame, variable: Variable) -> pl.Series:
-    if variable.name not in table.columns:
-        raise ValueError("the table lacks a column that the codebook names: harmonise it first")
-    return table[variable.name]

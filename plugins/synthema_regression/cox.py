@@ -20,9 +20,9 @@ import math
 import numpy as np
 import polars as pl
 
-from synthema_regression.covariates import Covariates, Floats
+from synthema.spi.sums import Whole, site_rounded
+from synthema_regression.covariates import Covariates, Flags, Floats
 from synthema_regression.models import Model, Time
-from synthema_regression.ring import Whole, site_rounded
 
 
 class Cox(Model):
@@ -69,7 +69,7 @@ class Cox(Model):
         figures = np.concatenate([[float(len(x))], gradient, self.weight * entries])
         return site_rounded(figures, self.largest, scale, self.most_patients)
 
-    def _score(self, x: Floats, times: Floats, happened: Floats, beta: Floats) -> tuple[Floats, Floats]:
+    def _score(self, x: Floats, times: Floats, happened: Flags, beta: Floats) -> tuple[Floats, Floats]:
         """Gradient and negative Hessian of the site's log partial likelihood (Breslow 1974)."""
         order = np.argsort(-times, kind="stable")
         x, times, happened = x[order], times[order], np.asarray(happened, dtype=bool)[order]

@@ -16,8 +16,9 @@ import numpy as np
 import polars as pl
 
 from synthema.datasets.codebook import Variable
-from synthema_regression.covariates import Covariates, Flags, Floats, numbers, texts
-from synthema_regression.ring import Whole, patients_summed
+from synthema.spi.columns import numbers, texts
+from synthema.spi.sums import Whole, patients_summed
+from synthema_regression.covariates import Covariates, Flags, Floats
 
 Pairs = list[tuple[int, int]]
 MAX_COLUMNS = 400
@@ -88,7 +89,7 @@ class Model:
 
     def add_up(self, table: pl.DataFrame, beta: Floats, scale: int) -> Whole:
         """A site's vector at these parameters."""
-        return patients_summed(self.figures(table, beta), self.change, self.largest, scale)
+        return patients_summed(self.figures(table, beta), scale, largest=self.largest, bound=self.change)
 
     def figures(self, table: pl.DataFrame, beta: Floats) -> Floats:
         """One row for each patient: 1, gradient, weighted Hessian."""

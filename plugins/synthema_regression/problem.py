@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from synthema.datasets.codebook import Codebook
-from synthema_regression.covariates import covariates_of, variable_of
+from synthema.spi.columns import variable_of
+from synthema.spi.sums import scale_for
+from synthema_regression.covariates import covariates_of
 from synthema_regression.cox import Cox
 from synthema_regression.models import Logistic, Model, Piecewise, Poisson, Time
-from synthema_regression.ring import MOST_PATIENTS, scale_for
 
+MOST_PATIENTS = 2**14
+MOST_ALLOWED = 2**24
 STEPS = 12
 LARGEST_RISK = 5.0
 SPREAD = 20.0
@@ -45,7 +48,7 @@ def problem(codebook: Codebook, asked: dict[str, Any]) -> Problem:
     steps = int(asked.get("steps", STEPS))
     if not 1 <= steps <= 100:
         raise ValueError("'steps' must lie between 1 and 100")
-    return Problem(_model(codebook, asked, most), scale_for(most), most, steps)
+    return Problem(_model(codebook, asked, most), scale_for(most, MOST_ALLOWED), most, steps)
 
 
 def _model(codebook: Codebook, asked: dict[str, Any], most_patients: int) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,11 +56,11 @@ def keystream(key: bytes) -> CipherContext:
     return Cipher(AES256(key), CTR(bytes(_BLOCK))).encryptor()
 
 
-def apply_masks(vector: NDArray[Any], keys: Iterable[tuple[bytes, int]]) -> None:
+def apply_masks(vector: NDArray[Any], keys: Iterable[tuple[bytes, int]], others: Sequence[NDArray[Any]] = ()) -> None:
     """Add (+1) or subtract (-1) the keystream of each key, modulo the width of the vector's type, in place.
 
-    Piece by piece, all keystreams over one piece before the next: the piece stays in the
-    cache, and no keystream is ever held whole.
+    ``others`` are vectors of the same form to add as well. Piece by piece, everything over one piece
+    before the next: the piece stays in the cache, and no keystream is ever held whole.
     """
     streams = [(keystream(key), np.add if sign > 0 else np.subtract) for key, sign in keys]
     buffer = bytearray(CHUNK_BYTES + _BLOCK - 1)
@@ -70,6 +70,8 @@ def apply_masks(vector: NDArray[Any], keys: Iterable[tuple[bytes, int]]) -> None
     for start in range(0, len(vector), step):
         part = vector[start : start + step]
         plain = zeros[: part.nbytes]
+        for other in others:
+            np.add(part, other[start : start + step], out=part)
         for cipher, combine in streams:
             cipher.update_into(plain, buffer)
             combine(part, mask[: len(part)], out=part)

@@ -44,8 +44,9 @@ def open_sum(
     ]
     for name in dropped:
         removals += _pair_removals(roll, name, shares.secret_of(name, "keys"), survivors)
-    total = _sum(roll, masked, survivors)
-    masks.apply_masks(total, removals)
+    first, *others = _checked(roll, masked, survivors)
+    total = first.copy()
+    masks.apply_masks(total, removals, others)
     return roll.ring.decode(total)
 
 
@@ -110,10 +111,8 @@ def _pair_removals(roll: Roll, owner: str, key: bytes, survivors: list[str]) -> 
     ]
 
 
-def _sum(roll: Roll, masked: Mapping[str, NDArray[Any]], survivors: list[str]) -> NDArray[Any]:
+def _checked(roll: Roll, masked: Mapping[str, NDArray[Any]], survivors: list[str]) -> list[NDArray[Any]]:
     length = len(masked[survivors[0]])
-    total = np.zeros(length, roll.ring.dtype)
     for name in survivors:
         roll.ring.check(masked[name], length, name)
-        np.add(total, masked[name], out=total)
-    return total
+    return [masked[name] for name in survivors]

@@ -43,7 +43,7 @@ def text(data: bytes) -> str:
 def octets(value: Json, length: int, what: str) -> bytes:
     """Base64 text as exactly ``length`` bytes; raises :class:`SecureSumError` naming ``what``."""
     try:
-        data = base64.b64decode(value, validate=True)
+        data = binascii.a2b_base64(value, strict_mode=True)
     except (TypeError, ValueError, binascii.Error) as error:
         raise SecureSumError(f"{what} is not base64 text") from error
     if len(data) != length:

@@ -11,14 +11,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
-from synthema_statistics.columns import Axis, Cells, Floats, axis_of, numbers, texts, variable_of
-from synthema_statistics.ring import MOST_PATIENTS, check_size, scale_for, summed, whole_sensitivity
+from synthema.spi.columns import numbers, texts, variable_of
+from synthema.spi.sums import Whole, check_size, patients_summed, scale_for, whole_sensitivity
+from synthema_statistics.columns import Axis, Cells, Floats, axis_of
 
 MAX_LENGTH = 200_000
-Whole = NDArray[np.int64]
+MOST_PATIENTS = 2**20
 
 
 class Block(Protocol):
@@ -85,7 +85,7 @@ class Moments:
     def add_up(self, table: pl.DataFrame, scale: int) -> Whole:
         values = numbers(table, self.variable)
         inside = (values[np.isfinite(values)] - self.middle) / self.half
-        return summed(np.stack([np.ones(len(inside)), inside, inside**2], axis=1), scale)
+        return patients_summed(np.stack([np.ones(len(inside)), inside, inside**2], axis=1), scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Opened:
 
 
 def report(design: Design, total: Floats, sigma: float, fewest: int) -> Evaluation:
-    """All figures of a study; ``total`` and ``sigma`` in the ring's units."""
+    """All figures of a study; ``total`` and ``sigma`` in the units of the secure sum."""
     metrics: list[Metric] = []
     series: dict[str, Json] = {}
     start = 0
@@ -73,8 +73,8 @@ def counted(block: Counts, opened: Opened) -> tuple[list[Metric], Json]:
     for label, value, gone in zip((*axis.labels, MISSING), opened.values.tolist(), hidden.tolist(), strict=True):
         shown.append({"value": label, "patients": None if gone else round(value), "noise": opened.sigma})
         if not gone:
-            lower, upper = max(0.0, value - half), value + half
-            metrics.append(Metric("groupSize", value, total, lower, upper, definition=f"{block.name}: {label}"))
+            size, lower, upper = max(0.0, value), max(0.0, value - half), max(0.0, value + half)
+            metrics.append(Metric("groupSize", size, total, lower, upper, definition=f"{block.name}: {label}"))
     if axis.edges:
         metrics += quantiles(axis, opened)
     return metrics, shown

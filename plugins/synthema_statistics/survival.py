@@ -85,7 +85,7 @@ def kaplan_meier(table: LifeTable) -> Curve:
 
 def _survival(table: LifeTable) -> Floats:
     steps = np.clip(1 - table.events / table.at_risk, 0.0, None if table.sigma else 1.0)
-    share = np.cumprod(steps)
+    share: Floats = np.asarray(np.cumprod(steps), dtype=np.float64)
     return np.clip(falling(share), 0.0, 1.0) if table.sigma else share
 
 

@@ -7,13 +7,13 @@ and let an evaluation's membership attack pass the rows before they are released
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 
 from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Generated, Parameters, Table
+from synthema.spi.sampling import balanced, keep_rules, rows_of, subgroup
 from synthema_trees.bags import Settings
-from synthema_trees.cohorts import balanced, rows_of, shuffled, subgroup
-from synthema_trees.rules import enforce_rules
 from synthema_trees.sequence import Sequence
 
 __all__ = ["generate"]
@@ -36,15 +36,14 @@ def generate(table: Table, codebook: Codebook, parameters: Parameters, rows: int
     sequence = Sequence(table, codebook, settings_of(parameters), random)
 
     def draw(number: int) -> Table:
-        return enforce_rules(sequence.draw(number), codebook, sequence.draw)
+        return keep_rules(sequence.draw, codebook, number)
 
-    name = parameters.get("balance")
-    if name:
-        present = set(table[name].cast(str).drop_nulls().to_list()) if name in table.columns else set()
-        made = balanced(draw, codebook, name, wanted, rows, present)
+    if parameters.get("balance"):
+        made = balanced(draw, codebook, str(parameters["balance"]), wanted, rows)
     else:
         made = rows_of(draw, wanted, rows) if where else draw(rows)
-    return Generated(shuffled(made, random), epsilon=None, delta=0.0, notes=NOTES)
+    made = made.select(pl.all().gather(random.permutation(rows).tolist()))
+    return Generated(made, epsilon=None, delta=0.0, notes=NOTES)
 
 
 def settings_of(parameters: Parameters) -> Settings:

@@ -89,16 +89,6 @@ class Features:
         return np.array(self._sizes, dtype=np.int64)
 
 
-def written(values: Floats, variable: Variable) -> Floats:
-    """Numbers as the codebook would write them: whole, or to about ten thousand steps of the variable's range."""
-    low, high = float(variable.minimum or 0.0), float(variable.maximum or 0.0)
-    decimals = 0 if variable.type == "integer" else max(0, 4 - int(np.ceil(np.log10(high - low))))
-    step = 10.0**-decimals
-    lowest, highest = np.ceil(low / step - 1e-9) * step, np.floor(high / step + 1e-9) * step
-    rounded = np.clip(np.round(values, decimals), lowest, max(lowest, highest))
-    return np.asarray(np.clip(np.round(rounded, decimals), low, high))
-
-
 def series(variable: Variable, values: Floats) -> pl.Series:
     """The column of a synthetic table: levels as categories, NaN as missing."""
     if variable.type == "category":

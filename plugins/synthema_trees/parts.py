@@ -10,8 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from synthema.datasets.codebook import SurvivalOutcome, Variable
+from synthema.spi.sampling import written
 from synthema_trees.bags import CategoryBag, NumberBag, Settings
-from synthema_trees.columns import Bins, Features, written
+from synthema_trees.columns import Bins, Features
 from synthema_trees.growth import Flags, Floats
 from synthema_trees.risk import Followed, Risk
 from synthema_trees.survival import Curve, hand_out
@@ -149,7 +150,9 @@ class OutcomePart:
 
     def draw(self, values: Values, features: Features, random: np.random.Generator) -> None:
         missing = self._gaps.draw(features, random)
-        times, happened = hand_out(self._risk.log_risk(features.codes), self._curve, random)
+        times, happened = hand_out(
+            self._risk.log_risk(features.codes), self._risk.effects(features.codes), self._curve, random
+        )
         times = written(times, self._time)
         levels = np.full(len(times), float(max(self._level, 0)))
         if self._others is not None:

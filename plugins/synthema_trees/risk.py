@@ -97,7 +97,11 @@ class Ridge:
 
     def log_risk(self, codes: Codes) -> Floats:
         """One figure for each row."""
-        return np.asarray(np.clip((self._raw(codes) - self._centre) / self._scale @ self._beta, -10, 10))
+        return np.asarray(np.clip(self.design(codes) @ self._beta, -10, 10))
+
+    def design(self, codes: Codes) -> Floats:
+        """The covariates, standardised as in the rows learned from; shape (rows, covariates)."""
+        return np.asarray((self._raw(codes) - self._centre) / self._scale)
 
     def _raw(self, codes: Codes) -> Floats:
         """A column of few codes as an indicator of each but one; one of many as its rank, and whether it is missing."""
@@ -130,13 +134,17 @@ class Risk:
         """One figure for each row; higher means earlier."""
         return self.scale * self._pair.log_risk(codes)
 
+    def effects(self, codes: Codes) -> Floats:
+        """The standardised covariates that the risk may rest on; shape (rows, covariates)."""
+        return self._pair.ridge.design(codes)
+
 
 class _Pair:
     def __init__(self, followed: Followed, settings: Settings, random: np.random.Generator) -> None:
-        self._trees, self._ridge = Boosted(followed, settings, random), Ridge(followed)
+        self._trees, self.ridge = Boosted(followed, settings, random), Ridge(followed)
 
     def log_risk(self, codes: Codes) -> Floats:
-        return (self._trees.log_risk(codes) + self._ridge.log_risk(codes)) / 2
+        return (self._trees.log_risk(codes) + self.ridge.log_risk(codes)) / 2
 
 
 def slope(scores: Floats, times: Floats, events: Flags) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from synthema.datasets.codebook import Codebook, Rule, Variable
+from synthema.spi.sampling import modelled
 from synthema_trees.bags import Settings
 from synthema_trees.columns import Bins, Features, levels, numbers, series
 from synthema_trees.parts import CategoryPart, NumberPart, OutcomePart, Part, Values
@@ -16,8 +17,10 @@ from synthema_trees.parts import CategoryPart, NumberPart, OutcomePart, Part, Va
 def parts_of(codebook: Codebook) -> tuple[Part, ...]:
     """The steps in order: what is known at the start, then outcomes, then numbers that are shares of later ones.
 
-    Identifiers are left out. The order is the codebook's otherwise: put there first what comes first in medicine.
+    Identifiers and derived columns are left out. The order is the codebook's otherwise: put there first what comes
+    first in medicine.
     """
+    codebook = modelled(codebook)
     later = anchors(codebook)
     outcomes: list[Part] = []
     placed: set[str] = set()

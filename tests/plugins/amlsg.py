@@ -1,4 +1,4 @@
-"""The AMLSG cohort (1540 patients with acute myeloid leukaemia) with a codebook of 54 columns, where the data are present.
+"""The AMLSG cohort (1540 patients with acute myeloid leukaemia), 54 columns, with a codebook, where the data lie.
 
 Published with Papaemmanuil et al. (NEJM 2016) and Gerstung et al. (Nature Genetics 2017). Bounds, edges and
 categories are written down here from what such variables can be; none is read from the rows.
@@ -42,15 +42,48 @@ CATEGORIES: dict[str, list[str]] = {
     "M_Risk": ["Favorable", "Inter-1", "Inter-2", "Adverse"],
     "CEBPA": ["0", "1", "2"],
 }
-CHROMOSOMES = (
-    "inv3_t3_3 minus5_5q minus7 minus7q plus8_8q minus9q mono12_12p_abn12p mono17_17p_abn17p t_15_17 t_8_21 "
-    "inv16_t16_16 abn3q_other complex t_9_11"
-).split()
-MARKERS = "NPM1 FLT3_ITD FLT3_TKD MLL_PTD".split()
-GENES = (
-    "DNMT3A NRAS TET2 IDH2 RUNX1 PTPN11 IDH1 TP53 SFRS2 KRAS WT1 ASXL1 STAG2 KIT RAD21 EZH2 PHF6 SF3B1 CBL U2AF1 GATA2"
-).split()
+CHROMOSOMES = [
+    "inv3_t3_3",
+    "minus5_5q",
+    "minus7",
+    "minus7q",
+    "plus8_8q",
+    "minus9q",
+    "mono12_12p_abn12p",
+    "mono17_17p_abn17p",
+    "t_15_17",
+    "t_8_21",
+    "inv16_t16_16",
+    "abn3q_other",
+    "complex",
+    "t_9_11",
+]
+MARKERS = ["NPM1", "FLT3_ITD", "FLT3_TKD", "MLL_PTD"]
+GENES = [
+    "DNMT3A",
+    "NRAS",
+    "TET2",
+    "IDH2",
+    "RUNX1",
+    "PTPN11",
+    "IDH1",
+    "TP53",
+    "SFRS2",
+    "KRAS",
+    "WT1",
+    "ASXL1",
+    "STAG2",
+    "KIT",
+    "RAD21",
+    "EZH2",
+    "PHF6",
+    "SF3B1",
+    "CBL",
+    "U2AF1",
+    "GATA2",
+]
 REQUIRED = ("OS", "Status")
+RISK_OF = {"t_15_17": "Favorable", "t_8_21": "Favorable", "inv16_t16_16": "Favorable", "inv3_t3_3": "Adverse"}
 
 
 def _variables() -> list[dict[str, Any]]:
@@ -78,6 +111,24 @@ CODEBOOK = Codebook.model_validate(
         "patient_key": "PDID",
         "variables": _variables(),
         "outcomes": [{"name": "survival", "time": "OS", "event": "Status", "event_value": "1", "unit": "d"}],
+        "rules": [
+            {
+                "id": "one-fusion",
+                "sentence": "Fusions that define a kind of leukaemia exclude each other.",
+                "at_most_one": dict.fromkeys(("inv3_t3_3", "t_15_17", "t_8_21", "inv16_t16_16", "t_9_11"), "1"),
+            },
+            *(
+                {
+                    "id": f"risk/{name}",
+                    "sentence": "A fusion decides the cytogenetic risk.",
+                    "left": "M_Risk",
+                    "comparison": "==",
+                    "value": risk,
+                    "when": {name: "1"},
+                }
+                for name, risk in RISK_OF.items()
+            ),
+        ],
     }
 )
 

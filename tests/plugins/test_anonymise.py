@@ -19,7 +19,7 @@ from synthema.spi.simulated import check_conforms
 from synthema_anonymise.scales import ANY, scale_of
 from tests.plugins.anonymised import CODEBOOK, GROUPS, NAMES, allows, classes, simulated, tables
 from tests.plugins.mgus import CODEBOOK as MGUS
-from tests.plugins.mgus import mgus_table
+from tests.plugins.mgus import mgus_table, split
 
 Parameters = dict[str, Any]
 WAYS: list[Parameters] = [
@@ -347,9 +347,29 @@ def test_a_row_without_a_patient_is_refused() -> None:
 
 @pytest.mark.article("GDPR 25")
 def test_a_broken_promise_is_never_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthema_anonymise, "partition", lambda codes, *_: np.arange(len(codes)))
+    monkeypatch.setattr(synthema_anonymise, "partition", lambda codes, *_, **__: np.arange(len(codes)))
     with pytest.raises(ValueError, match="does not keep what was asked"):
         _run(simulated(50), {"k": 5})
+
+
+@pytest.mark.parametrize("way", [{"l": 2}, {"method": "microaggregate"}], ids=["steps", "means"])
+def test_rows_kept_apart_look_like_the_others_and_have_no_say(way: Parameters) -> None:
+    train, holdout = split()
+    parameters: Parameters = {"k": 5, "sensitive": ["creat"]} | way
+    fitted = synthema_anonymise.anonymise(train, MGUS, parameters)
+    control = synthema_anonymise.anonymise_control(holdout, train, MGUS, parameters)
+    names = list(fitted.codebook.names("quasi-identifier"))
+    assert control.schema == fitted.table.schema
+    assert control.height == holdout.height
+    assert set(control.select(names).rows()) <= set(fitted.table.select(names).rows())  # no class of its own
+    others = [name for name in control.columns if name not in names]
+    assert control.select(others).equals(holdout.select(others))
+
+
+def test_a_row_of_the_table_looks_the_same_when_it_is_kept_apart() -> None:
+    parameters: Parameters = {"k": 4, "l": 2, "sensitive": ["creat"]}
+    fitted = synthema_anonymise.anonymise(mgus_table(), MGUS, parameters).table
+    assert synthema_anonymise.anonymise_control(mgus_table(), mgus_table(), MGUS, parameters).equals(fitted)
 
 
 def test_the_manifest_describes_it() -> None:

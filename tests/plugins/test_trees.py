@@ -252,8 +252,8 @@ def test_a_rare_group_can_be_given_as_many_rows_as_the_others() -> None:
         ({"where": {"age": "old"}}, "two numbers"),
         ({"where": {"age": "80..70"}}, "two numbers"),
         ({"where": {"age": "18..18.5"}}, "hardly any"),
-        ({"balance": "age"}, "not a category"),
-        ({"balance": "nothing"}, "does not have"),
+        ({"balance": "age"}, "no category variable"),
+        ({"balance": "nothing"}, "no category variable"),
     ],
 )
 def test_a_subgroup_that_makes_no_sense_is_refused(parameters: dict[str, Any], sentence: str) -> None:
@@ -316,7 +316,7 @@ def test_the_survival_curve_is_kept_whatever_the_risk_says() -> None:
     random = np.random.default_rng(0)
     cohort = survival_cohort()
     for log_risk in (np.zeros(500), random.normal(0, 3, 500)):
-        times, events = hand_out(log_risk, Curve(cohort.times, cohort.events), random)
+        times, events = hand_out(log_risk, random.normal(0, 1, (500, 2)), Curve(cohort.times, cohort.events), random)
         assert abs(float(events.mean()) - float(cohort.events.mean())) < 0.01
         gap = np.quantile(times, [0.1, 0.5, 0.9]) / np.quantile(cohort.times, [0.1, 0.5, 0.9])
         assert gap == pytest.approx(1.0, abs=0.05)
@@ -329,10 +329,23 @@ def test_the_risk_that_was_there_is_found_and_handed_on() -> None:
     log_risk = risk.log_risk(cohort.codes)
     high = cohort.codes[:, 0] == 2
     assert log_risk[high].mean() - log_risk[~high].mean() == pytest.approx(np.log(4), abs=0.35)
-    times, events = hand_out(log_risk, Curve(cohort.times, cohort.events), random)
+    times, events = hand_out(log_risk, risk.effects(cohort.codes), Curve(cohort.times, cohort.events), random)
     assert slope(high.astype(float), times, events) == pytest.approx(
         slope(high.astype(float), cohort.times, cohort.events), abs=0.35
     )
+
+
+def test_chance_gives_no_covariate_an_effect_that_the_risk_has_not() -> None:
+    cohort = survival_cohort()
+    curve = Curve(cohort.times, cohort.events)
+    found: dict[str, list[float]] = {"evened": [], "not": []}
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        noise, same = random.normal(0, 1, (500, 1)), np.zeros(500)
+        for name, effects in (("evened", noise), ("not", np.zeros((500, 1)))):
+            times, events = hand_out(same, effects, curve, random)
+            found[name].append(max(slope(noise[:, 0], times, events), slope(-noise[:, 0], times, events)))
+    assert np.mean(found["evened"]) < 0.2 * np.mean(found["not"])
 
 
 def test_a_cohort_in_which_nothing_matters_gets_no_invented_effects() -> None:
@@ -393,5 +406,5 @@ def test_the_attack_does_find_copies(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_amlsg_rows_reach_the_goal() -> None:
     found = trees_quality.quality("amlsg", 0, {})
     assert found["KM"] <= 0.010
-    assert found["C"] >= found["real C"] - 0.06
+    assert found["C"] >= found["real C"] - 0.04
     assert found["SDM"] >= 0.975

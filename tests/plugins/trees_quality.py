@@ -24,25 +24,21 @@ from numpy.typing import NDArray
 
 import synthema_trees
 from synthema.datasets.codebook import Codebook
+from synthema.spi.sampling import broken_rows
 from synthema_evaluation.columns import Space, nearest
-from synthema_trees.rules import broken_any
-from tests.plugins import amlsg, mgus
+from tests.plugins.cohorts import COHORTS
 from tests.plugins.marginals_quality import concordance, sdmetrics_score, survival_distance
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-COHORTS: dict[str, Any] = {
-    "amlsg": (amlsg.CODEBOOK, amlsg.split, amlsg.amlsg_table),
-    "mgus2": (mgus.CODEBOOK, mgus.split, mgus.mgus_table),
-}
 NEIGHBOURS = 5
 QUARTERS = 4
 
 
 def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, float]:
     """The figures of one split."""
-    codebook, split, _ = COHORTS[cohort]
-    train, holdout = split(seed)
+    codebook = COHORTS[cohort].codebook
+    train, holdout = COHORTS[cohort].split(seed)
     start = time.perf_counter()
     made = synthema_trees.generate(train, codebook, {"seed": seed, **parameters}, train.height).table
     seconds = time.perf_counter() - start
@@ -51,15 +47,15 @@ def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, flo
         "C": concordance(made, holdout, codebook),
         "real C": concordance(train, holdout, codebook),
         "KM": survival_distance(train, made, codebook),
-        "broken": float(broken_any(codebook.rules, made).mean()),
+        "broken": float(broken_rows(made, codebook).mean()),
         "seconds": seconds,
     }
 
 
 def membership(cohort: str, seed: int, shadows: int, parameters: dict[str, Any]) -> dict[str, float]:
     """AUC, and true positives at one per cent false positives, of the stronger of two distances."""
-    codebook, _, whole = COHORTS[cohort]
-    inside, distances = _shadowed(whole(), codebook, seed, shadows, parameters)
+    whole, codebook = COHORTS[cohort].rows(), COHORTS[cohort].codebook
+    inside, distances = _shadowed(whole, codebook, seed, shadows, parameters)
     found = [_attacked(inside, one) for one in distances]
     return {"LiRA AUC": max(f[0] for f in found), "TPR at 1 %": max(f[1] for f in found)}
 
@@ -117,18 +113,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.plugins.trees_quality", description="Measure.")
     parser.add_argument("--data", choices=sorted(COHORTS), default="mgus2")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed: figures to rely on come from fresh ones")
     parser.add_argument("--shadows", type=int, default=32, help="shadow generators for each seed; 0 for no attack")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="parameters, e.g. evidence=4")
     chosen = parser.parse_args(arguments)
-    if chosen.data == "amlsg" and not amlsg.present():
-        sys.stderr.write(f"no data in {amlsg.FOLDER}: set SYNTHEMA_TEST_DATA to the folder that holds aml-amlsg\n")
+    if COHORTS[chosen.data].absent:
+        sys.stderr.write(f"{COHORTS[chosen.data].absent}: see tests/plugins/{chosen.data}.py or cohorts.py\n")
         return 2
+    seeds = range(chosen.first, chosen.first + chosen.seeds)
     parameters = {name: float(value) for name, value in (text.split("=") for text in chosen.set)}
-    start = f"{chosen.data}, {chosen.seeds} seeds"
-    sys.stdout.write(f"{start}: {line([quality(chosen.data, seed, parameters) for seed in range(chosen.seeds)])}\n")
+    start = f"{chosen.data}, seeds {seeds[0]} to {seeds[-1]}"
+    sys.stdout.write(f"{start}: {line([quality(chosen.data, seed, parameters) for seed in seeds])}\n")
     sys.stdout.flush()
     if chosen.shadows:
-        found = [membership(chosen.data, seed, chosen.shadows, parameters) for seed in range(chosen.seeds)]
+        found = [membership(chosen.data, seed, chosen.shadows, parameters) for seed in seeds]
         sys.stdout.write(f"{start}, {chosen.shadows} shadows each: {line(found)}\n")
     return 0
 

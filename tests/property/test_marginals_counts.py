@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import synthema_marginals
 from synthema.spi.model import Aggregate, Plan, State
+from synthema.spi.sampling import broken_rows
 from synthema_marginals.estimate import to_simplex
 from synthema_marginals.nodes import Shape, nodes_of
 from synthema_marginals.queries import balanced_groups
 from synthema_marginals.rounds import Evidence, shapes_of
-from synthema_marginals.rules import broken_any
 from tests.plugins.mgus import CODEBOOK, mgus_table
 
 ROWS = st.lists(st.integers(0, 1383), min_size=1, max_size=30)
@@ -62,7 +62,7 @@ def test_any_noise_ends_in_rows_that_the_codebook_allows(seed: int, sigma: float
     assert state.finished
     table = synthema_marginals.federated_sample(state, Plan(CODEBOOK, 0.1, 60)).table
     assert table.height == 60
-    assert not broken_any(CODEBOOK, table).any()
+    assert not broken_rows(table, CODEBOOK).any()
     for variable in CODEBOOK.variables:
         if variable.role == "identifier":
             continue

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN = (
     "marginalSimilarity", "pairSimilarity", "survivalDistance", "concordanceGap", "shadowMembershipAUC",
     "membershipAUC", "membershipTPR", "linkabilityRisk", "inferenceRisk", "identityDisclosureRisk", "ruleViolations",
+    "knowledgeReproduced",
 )  # fmt: skip
 MAGIC = b"PAR1"
 

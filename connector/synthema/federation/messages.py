@@ -33,7 +33,7 @@ MASKED_TYPES = (np.uint32, np.uint64)
 """The types of numbers in a masked vector; which one a round uses, the aggregator decides from what was agreed."""
 
 SiteKind = Literal["accept", "keys", "shares", "masked", "agreement", "answer", "refusal"]
-CoordinatorKind = Literal["round", "roll", "sealed", "survivors", "agreements", "finish", "abort"]
+CoordinatorKind = Literal["round", "roll", "sealed", "survivors", "agreements", "left", "finish", "abort"]
 
 _MAGIC = b"SYNTHEMA-FED-1\n"
 _PREFIX = b"synthema federation message 1\n"

@@ -104,7 +104,12 @@ class CoordinatorRound:
     @property
     def complete(self) -> bool:
         """Whether everyone expected has answered, so that there is nothing to wait for."""
-        return not self.ended and self.expected <= set(self._received.get(self.phase, {}))
+        return not self.ended and not self.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The sites whose answer to the present exchange is not there yet."""
+        return self.expected - set(self._received.get(self.phase, {}))
 
     def receive(self, site: str, kind: str, content: Any) -> None:
         """Take one site's answer.

@@ -28,7 +28,7 @@ from synthema.report.render import render
 
 FIDELITY: Final = (
     "marginalSimilarity", "pairSimilarity", "correlationDifference", "rareCategoryRetention", "classifierAUC",
-    "clinicalSyntheticFidelity", "genomicSyntheticFidelity",
+    "clinicalSyntheticFidelity", "genomicSyntheticFidelity", "genomicCorrelationDifference",
 )  # fmt: skip
 SURVIVAL: Final = (
     "survivalDistance", "restrictedMeanDifference", "medianDifference", "competingRisksDistance",
@@ -43,6 +43,7 @@ PRIVACY: Final = (
     "membershipTPR", "membershipTPRStrict", "outlierMembershipAUC", "singlingOutRisk", "linkabilityRisk",
     "inferenceRisk", "attributeInferenceAdvantage", "identityDisclosureRisk", "copiedRowShare", "smallestClass",
 )  # fmt: skip
+LOGIC: Final = ("ruleViolations", "knowledgeReproduced")
 COMPARISON: Final = ("nearestRecordRatio", "nearestRecordShare")
 SHOWN_VARIABLES: Final = 12
 YARDSTICK: Final = (
@@ -111,8 +112,8 @@ def _chapters(evidence: Mapping[str, Any]) -> Iterator[Chapter]:
     yield Chapter("Do patients fare alike?", items=tuple(_survival(figures, series)))
     yield Chapter("Can one learn from it, for every group?", items=tuple(_use(figures, series)))
     yield Chapter("Can it be attacked?", items=tuple(_attacked(figures, series)))
-    yield Chapter("Does it obey clinical rules?", items=tuple(_rules(figures, series)))
-    named = {*FIDELITY, *SURVIVAL, *USE, *PRIVACY, *COMPARISON, "ruleViolations"}
+    yield Chapter("Does it obey clinical rules, and show what is known?", items=tuple(_logic(figures, series)))
+    named = {*FIDELITY, *SURVIVAL, *USE, *PRIVACY, *LOGIC, *COMPARISON}
     others = tuple(name for name in figures if name not in named)
     if others:
         yield Chapter("Further figures", items=(_figures("Further figures", figures, others),))
@@ -166,15 +167,16 @@ def _figures(title: str, figures: Mapping[str, Any], names: tuple[str, ...], not
 def _fidelity(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item]:
     yield _figures("Likeness", figures, FIDELITY)
     marginals = [
-        Marginal(name, tuple(values["labels"]), _known(values["real"]), tuple(map(float, values["synthetic"])))
+        Marginal(name, tuple(values["labels"]), tuple(values["real"]), tuple(values["synthetic"]))
         for name, values in series.get("marginals", {}).items()
     ]
     if marginals:
-        marginals.sort(key=lambda each: -sum(abs(a - b) for a, b in zip(each.real, each.synthetic, strict=True)))
+        marginals.sort(key=_apart, reverse=True)
         yield MarginalsPlot(
             f"Shares of values: the {min(len(marginals), SHOWN_VARIABLES)} variables that differ most",
             tuple(marginals[:SHOWN_VARIABLES]),
-            "Real and synthetic shares side by side; real shares of fewer than five patients are left out.",
+            f"Real and synthetic shares side by side, most apart in {marginals[0].label}; real shares of fewer than "
+            "five patients are left out.",
         )
     square = series.get("correlation")
     if square and len(square["variables"]) > 1:
@@ -183,15 +185,35 @@ def _fidelity(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
             tuple(square["variables"]),
             tuple(tuple(row) for row in square["difference"]),
             "Each field shows how far real and synthetic correlations of two variables lie apart: pale is alike, "
-            "full colour is 0.5 and more.",
+            f"full colour is 0.5 and more. {_furthest(square)}",
         )
+    composites = series.get("composites", {})
+    if composites:
+        yield Table(
+            "What the composite scores are made of",
+            ("Score", "Single variables", "Pairs", "Correlations", "Variables"),
+            tuple(
+                (name, *(each["parts"][part] for part in ("marginals", "pairs", "correlations")),
+                 ", ".join(each["variables"]))
+                for name, each in composites.items()
+            ),
+            "A score is the mean of its three parts.",
+        )  # fmt: skip
     lost = series.get("rareCategories", {}).get("lost", [])
     if lost:
         yield Table("Rare categories that were lost", ("Category",), tuple((name,) for name in lost))
 
 
-def _known(values: list[float | None]) -> tuple[float, ...]:
-    return tuple(0.0 if value is None else float(value) for value in values)
+def _apart(marginal: Marginal) -> float:
+    pairs = zip(marginal.real, marginal.synthetic, strict=True)
+    return sum(abs(real - synthetic) for real, synthetic in pairs if real is not None)
+
+
+def _furthest(square: Mapping[str, Any]) -> str:
+    """A sentence about the two variables whose correlations differ most."""
+    names, rows = square["variables"], square["difference"]
+    gap, one, other = max((rows[i][j], names[i], names[j]) for i in range(len(names)) for j in range(i + 1, len(names)))
+    return f"Furthest apart, by {gap:.2f}, is that of {one} and {other}."
 
 
 def _survival(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item]:
@@ -204,7 +226,8 @@ def _survival(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
             yield SurvivalPlot(
                 title,
                 tuple(_curve(name, curve, source) for name, curve in curves for source in ("real", "synthetic")),
-                "Curves of real and synthetic patients; they end where fewer than ten real patients are at risk.",
+                f"Curves of real and synthetic patients{_gaps(curves)}; they end where fewer than ten real patients "
+                "are at risk.",
                 unit,
                 outcome,
                 start,
@@ -220,6 +243,12 @@ def _survival(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
             ),
             "Where the two intervals of a covariate overlap, synthetic patients tell the same about it as real ones.",
         )
+
+
+def _gaps(curves: list[tuple[str, Any]]) -> str:
+    """How far apart the curves lie, where that was measured, for those who do not see them."""
+    told = [f"{name}: {curve['distance']:.3f}" for name, curve in curves if "distance" in curve]
+    return f" (mean distance, {', '.join(told)})" if told else ""
 
 
 def _by_unit(curves: Mapping[str, Any]) -> dict[str, list[tuple[str, Any]]]:
@@ -272,7 +301,8 @@ def _attacked(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
         yield RocPlot(
             "Membership inference on logarithmic axes",
             tuple(Roc(name, tuple(c["falsePositives"]), tuple(c["truePositives"])) for name, c in curves.items()),
-            "A curve along the dashed line is chance; what rises above it at the left betrays single patients.",
+            "A curve along the dashed line is chance; what rises above it at the left betrays single patients. "
+            f"Recognised at one per cent of false positives: {_recognised(curves)}.",
         )
     secrets = attacks.get("inference", {})
     if secrets:
@@ -290,8 +320,16 @@ def _attacked(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
     )
 
 
-def _rules(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item]:
-    yield _figures("Clinical rules", figures, ("ruleViolations",))
+def _recognised(curves: Mapping[str, Any]) -> str:
+    told = []
+    for name, curve in curves.items():
+        at = min(range(len(curve["falsePositives"])), key=lambda i: abs(curve["falsePositives"][i] - 0.01))
+        told.append(f"{100 * curve['truePositives'][at]:.1f} % by {name}")
+    return ", ".join(told)
+
+
+def _logic(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item]:
+    yield _figures("Rules and knowledge", figures, LOGIC)
     rules = series.get("rules", {})
     if rules:
         yield Table(
@@ -299,3 +337,21 @@ def _rules(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[It
             ("Rule", "Synthetic rows that break it", "Training rows that break it"),
             tuple((name, each["synthetic"], each["real"]) for name, each in rules.items()),
         )
+    findings = series.get("knowledge", {}).get("checks", [])
+    if findings:
+        yield Table(
+            "Published knowledge about the disease",
+            ("Finding", "Synthetic rows", "Training rows show", "Held-out rows show", "Synthetic rows show", "Scale",
+             "Source"),
+            tuple(
+                (each["sentence"], each["verdict"], *(_interval(each[key]) for key in ("real", "heldOut", "synthetic")),
+                 each["scale"], each["source"])
+                for each in findings
+            ),
+            "Above 0 is as published, with its 95 % interval. Asked is what training rows show clearly; reproduced is "
+            "what synthetic rows show at least half as strongly.",
+        )  # fmt: skip
+
+
+def _interval(effect: list[float] | None) -> str | None:
+    return None if effect is None else f"{effect[0]:.2f} ({effect[1]:.2f} to {effect[2]:.2f})"

@@ -133,11 +133,14 @@ class SurvivalPlot:
 
 @dataclass(frozen=True, slots=True)
 class Marginal:
-    """The shares of one variable's categories or bins (each from 0 to 1), real beside synthetic."""
+    """The shares of one variable's categories or bins (each from 0 to 1), real beside synthetic.
+
+    A real share of too few patients is ``None``: it is left out of the drawing and of the table.
+    """
 
     label: str
     categories: tuple[str, ...]
-    real: tuple[float, ...]
+    real: tuple[float | None, ...]
     synthetic: tuple[float, ...]
 
 

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
 from synthema.spi import model
-from synthema.spi.hookspecs import KINDS, Hooks
+from synthema.spi.hookspecs import HOOKS, Hooks
 
 MAX_FILE_BYTES = 512 * 1024**2
 MAX_CELLS = 200_000_000
@@ -66,7 +66,7 @@ class Signature:
 @cache
 def signature(hook: str) -> Signature:
     """The types of a hook; raises :class:`InputError` for a name that is no hook."""
-    if not any(hook in hooks for hooks in KINDS.values()):
+    if hook not in HOOKS:
         raise InputError(f"there is no hook named '{hook[:60]}'", fix="use a hook of synthema.spi.hookspecs.Hooks")
     hints = get_type_hints(getattr(Hooks, hook))
     names = [name for name in inspect.signature(getattr(Hooks, hook)).parameters if name != "self"]

@@ -7,6 +7,8 @@ never an answer: a plugin that returns it has failed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pluggy
 from numpy.typing import NDArray
@@ -43,6 +45,15 @@ class Hooks:
     @hookspec
     def anonymised_codebook(self, codebook: Codebook, parameters: Parameters) -> Codebook:
         """The codebook :meth:`anonymise` will give back, computed without any data."""
+        raise AssertionError
+
+    @hookspec
+    def anonymise_control(self, table: Table, fitted: Table, codebook: Codebook, parameters: Parameters) -> Table:
+        """Rows kept apart, in the form that :meth:`anonymise` gives ``fitted`` with the same parameters.
+
+        ``table`` has no say in how anything is made coarser, and no promise is made about it: these rows are the
+        control of attacks and the yardstick of figures, and never leave. Without them no run can hold rows out.
+        """
         raise AssertionError
 
     # generator ------------------------------------------------------------------
@@ -161,3 +172,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "analysis": ("analyse",),
 }
 """The hooks that make up each kind of plugin; a plugin of a kind implements all of them."""
+
+OPTIONAL: dict[str, tuple[str, ...]] = {"anonymiser": ("anonymise_control",)}
+"""Hooks that a plugin of a kind may implement besides."""
+
+HOOKS: frozenset[str] = frozenset(hook for hooks in (*KINDS.values(), *OPTIONAL.values()) for hook in hooks)
+"""Every hook there is."""

@@ -195,6 +195,23 @@ class AnonymiserContract(PluginContract):
         fewer = self.ask(session, "anonymise", table=table[1:], codebook=codebook, parameters=self.parameters)
         assert _rows_apart(result.table, fewer.table) <= result.stability
 
+    def test_rows_kept_apart_get_the_same_form(
+        self, session: Caller, result: Anonymised, table: Table, codebook: Codebook, installed: InstalledPlugin
+    ) -> None:
+        if "anonymise_control" not in installed.manifest.capabilities:
+            pytest.skip("it has no anonymise_control: no run can hold rows out")
+        apart = self.ask(
+            session,
+            "anonymise_control",
+            table=table[:20],
+            fitted=table[20:],
+            codebook=codebook,
+            parameters=self.parameters,
+        )
+        assert apart.schema == result.table.schema
+        assert apart.height <= 20
+        check_conforms(apart, result.codebook)
+
 
 class GeneratorContract(PluginContract):
     """A generator gives as many rows as asked, all allowed by the codebook."""
