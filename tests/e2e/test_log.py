@@ -6,12 +6,11 @@ The hospital's partner answers over real HTTP on loopback.
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from synthema.assembly.operations import find_operation
 from synthema.clock import to_text
 from synthema.config import Peer, load_settings
 from synthema.demo import house as demo
+from synthema.demo.processes import free_ports
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError
 from synthema.identity import FileSigner, read_passphrase_file
 from synthema.provenance import (
@@ -184,7 +184,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    addresses = [f"http://127.0.0.1:{_free_port()}" for _ in range(4)]
+    addresses = [f"http://127.0.0.1:{free_ports(1)[0]}" for _ in range(4)]
     names = ("hospital", "partner")
     peers = [
         Peer(did=f"did:web:127.0.0.1%3A{url.rpartition(':')[2]}", url=url, role=role, name=name)
@@ -207,13 +207,6 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     finally:
         hospital.close()
         partner.close()
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

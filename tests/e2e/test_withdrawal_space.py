@@ -288,9 +288,10 @@ def quiet(watched: Watched) -> None:
     """Nothing that names a patient has passed the wire: no key, no token, no number of people who withdrew."""
     heard = watched.wire.heard()
     assert b"WithdrawalNotice" in heard
+    # Whole numbers only: the last digits of a measured number may be those of a key by chance.
+    numbers = {int(found) for found in re.findall(rb"(?<![0-9.])9[0-9]{8}(?![0-9])", heard)}
     for house in watched.space.sites:
-        for key in watched.agreed(house):
-            assert key.encode() not in heard
+        assert numbers.isdisjoint(map(int, watched.agreed(house)))
         for token in tokens(house.running.settings.home):
             assert token.encode() not in heard
     for document in notices(heard):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -22,6 +22,7 @@ from synthema.errors import PeerError
 
 START_SECONDS = 60
 PORTS = range(20_000, 32_000)
+_turn = itertools.count(os.getpid() * 7_417)  # processes that run side by side begin far from each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,14 @@ class Running:
 
 
 def free_ports(count: int) -> list[int]:
-    """Port numbers that are free now on loopback.
+    """Port numbers that are free now on loopback; a process is never given the same one twice.
 
     They lie below the range from which systems give ports to outgoing
     connections, so that none is taken before its connector has started.
     """
     found: list[int] = []
-    for port in random.sample(PORTS, len(PORTS)):
+    for _ in PORTS:
+        port = PORTS[next(_turn) % len(PORTS)]
         with socket.socket() as each:
             try:
                 each.bind(("127.0.0.1", port))

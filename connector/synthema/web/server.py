@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import threading
 from types import FrameType
@@ -23,6 +24,7 @@ from synthema.web.public import public_app
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; finishes what is being written before it returns.
 
+    SIGUSR1 writes to standard error what each thread is doing, for whoever looks after a connector that stands still.
     Raises :class:`InputError` where data would cross a network without TLS.
     """
     public = listening_address(settings.public_url, settings.public_listen)
@@ -33,6 +35,7 @@ def serve(settings: Settings) -> None:
             fix="give management_url (or management_listen) a port of its own",
         )
     install_logs()
+    faulthandler.register(signal.SIGUSR1)
     with home_lock(settings.home):
         connector = Connector.open(settings)
         try:

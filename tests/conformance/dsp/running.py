@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from synthema.demo.processes import free_ports
 from tests.conformance.dsp.cases import CASES, SWITCHED_OFF
 from tests.conformance.dsp.kit import Kit
 from tests.conformance.suite import Case
@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parents[3]
 @contextlib.contextmanager
 def running_target(*options: str) -> Iterator[str]:
     """The address of a target that runs while the block does."""
-    port = _free_port()
+    port = free_ports(1)[0]
     command = [sys.executable, "-m", "tests.conformance.dsp.target", "--port", str(port), *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(_ROOT), os.environ.get("PYTHONPATH", "")))}
     with subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
@@ -60,12 +60,6 @@ def _problem(kit: Kit, name: str) -> str:
     except Exception as problem:  # noqa: BLE001 - whatever goes wrong is the case's result
         return str(problem) or type(problem).__name__
     return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from synthema.assembly import Connector
 from synthema.cli import study
 from synthema.cli.output import progress
 from synthema.config import load_settings
+from synthema.demo.processes import free_ports
 from synthema.provenance import VerifierKey
 from synthema.resources import bundled
 from tests.unit.cli.support import data_of, new_policy, run
@@ -34,11 +34,8 @@ simulated: true
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    numbers = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return numbers[0], numbers[1]
+    public, management = free_ports(2)
+    return public, management
 
 
 @pytest.fixture
@@ -288,11 +285,13 @@ def test_a_served_connector_answers_the_same_commands(home: Path, ports: tuple[i
         # Only its management interface can answer: the connector's home is held.
         run("policy", "show", "unheard-of", "--home", home, status=4)
         assert data_of("person", "list", "--home", home) == []
+        serving.send_signal(signal.SIGUSR1)
     finally:
         serving.send_signal(signal.SIGTERM)
         _, said = serving.communicate(timeout=30)
     assert serving.returncode == 0
     assert "Clinic A: public at" in said
+    assert "_write_groups" in said, "what each thread does, for whoever looks after it"
     assert "stopped; everything is written" in said
 
 

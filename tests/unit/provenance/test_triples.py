@@ -6,17 +6,16 @@ The server is ``oxigraph serve`` (PyPI: oxigraph), a process of its own on loopb
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from synthema.demo.processes import free_ports
 from synthema.errors import InputError, StorageError
 from synthema.provenance import EmbeddedTriples, EndpointTriples, Lineage, ProvenanceIndex, ProvenanceLog, Triples
 from synthema.provenance.reading import USED
@@ -28,9 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = shutil.which("oxigraph", path=str(Path(sys.executable).parent)) or shutil.which("oxigraph")
     if program is None:
         pytest.skip("the SPARQL server is not installed: pip install oxigraph")
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     folder = tmp_path_factory.mktemp("oxigraph")
     process = subprocess.Popen(
         [program, "serve", "--location", str(folder), "--bind", f"127.0.0.1:{port}"],

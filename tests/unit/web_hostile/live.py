@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from synthema.assembly import Connector, initialise
 from synthema.assembly.setup import MANAGEMENT_TOKEN
 from synthema.clock import SystemClock
 from synthema.config import Peer, Role, Settings, did_web, load_settings
+from synthema.demo.processes import free_ports
 from synthema.identity import tokens
 from synthema.web.listening import server
 from synthema.web.management import management_app
@@ -87,15 +87,6 @@ class Live:
         )
         inside = httpx.get(f"{self.management}/management", trust_env=False, timeout=10)
         return page.status_code == inside.status_code == 200
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens at."""
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(contextlib.closing(socket.socket())) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
 
 
 @contextlib.contextmanager

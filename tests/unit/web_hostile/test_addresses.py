@@ -18,8 +18,9 @@ from synthema.dataspace import messages as m
 from synthema.dataspace.addresses import require_reachable, resolve
 from synthema.dataspace.peer import PeerClient
 from synthema.dataspace.transport import PinnedTransport, within
+from synthema.demo.processes import free_ports
 from synthema.errors import PeerError
-from tests.unit.web_hostile.live import Live, free_ports
+from tests.unit.web_hostile.live import Live
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - refused, not listened at
 NOT_A_PARTNER = [

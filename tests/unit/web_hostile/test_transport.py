@@ -12,9 +12,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
+from synthema.demo.processes import free_ports
 from synthema.web.listening import Impatient
 from synthema.web.security import install_guards, json_response, read_json
-from tests.unit.web_hostile.live import Live, free_ports, served
+from tests.unit.web_hostile.live import Live, served
 from tests.unit.web_hostile.raw import connected, head, heard, said, status
 
 JSON = "Content-Type: application/json"
