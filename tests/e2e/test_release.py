@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from synthema.runs.execute import generate
 from synthema.runs.facts import OUTPUT_TERMS, FactFinder
 from synthema.runs.measured import ESTIMATES
 from synthema.vocabulary.namespaces import ODRL, SYN
-from tests.e2e.house import DATASET, House, Settled, copy_of, site_policy, write_plugin
+from tests.e2e import house as houses
+from tests.e2e.house import DATASET, NOW, House, Settled, copy_of, obtain_permit, site_policy, write_plugin
 from tests.e2e.test_analysis import CODE, manifest
 from tests.e2e.test_unlogged import Full
 
@@ -293,3 +295,32 @@ def test_every_privacy_figure_a_policy_may_ask_for_has_an_estimator(house: House
     assert set(ESTIMATES) <= set(house.connector.vocabulary.operands)
     risks = {SYN + name for name in ("singlingOutRisk", "linkabilityRisk", "inferenceRisk", "membershipAUC")}
     assert set(ESTIMATES) >= risks | {SYN + "utilityScore"}
+
+
+TREES = {"compute": {"plugin": "trees", "parameters": {}}, "epsilon": 0.0}
+
+
+def without_privacy_loss(text: str) -> str:
+    """A policy that no longer asks for a bounded privacy loss: only then may a generator run that promises none."""
+    return re.sub(r"(?m)^ +(all of:\n(?= +- epsilon)|-? ?(epsilon|delta)( at most)?: .*\n)", "", text)
+
+
+def test_a_generator_without_a_privacy_promise_meets_no_bound_on_privacy_loss(house: House) -> None:
+    house.approve("trees")
+    request, answer = house.request(**TREES)
+    assert answer["effect"] == "deny"
+    unknown = [each for each in house.connector.governor.run(request.id).decision["reasons"] if each["actual"] is None]
+    assert any("privacy loss" in each["explanation"] for each in unknown)
+
+
+def test_a_generator_without_a_privacy_promise_runs_where_the_policies_let_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.approve("trees")
+    policy_of_permit = houses.permit_policy
+    monkeypatch.setattr(houses, "permit_policy", lambda *given: without_privacy_loss(policy_of_permit(*given)))
+    under(house, without_privacy_loss)
+    house.permit = obtain_permit(house, NOW, houses.BUDGET)
+    answer, shown = submitted(house, **TREES)
+    assert shown["state"] == "released", answer["verdict"]
+    assert house.snapshot().spent == 0

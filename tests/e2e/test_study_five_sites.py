@@ -1,7 +1,6 @@
 """Rounds between five sites and a coordinator, each a process of its own, over TLS: one killed, one slow, one hostile.
 
-The classes are the product's own; the gate and the sandbox stay out, so that it runs in seconds. A script for the same
-with whole connectors: ``five_connectors.py``.
+The classes are the product's own; the gate and the sandbox stay out, so that it runs in seconds.
 """
 
 from __future__ import annotations

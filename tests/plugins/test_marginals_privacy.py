@@ -114,7 +114,7 @@ def test_findings_that_go_together_stay_together() -> None:
 
 
 def leaked(codebook: Codebook, table: pl.DataFrame, epsilon: float, share_of_noise: float) -> float:
-    """A lower bound (95 %) of the epsilon that the best attack shows: is row 0 in the table, all rounds seen?
+    """A lower bound (95 %) of the epsilon that the best attack shows, told row 0 or not, with all rounds seen.
 
     The difference of two neighbouring tables is known, so the likelihood ratio is the projection on it; entries that
     do not differ tell nothing. Half of the draws choose the threshold, the other half measure it.

@@ -56,12 +56,12 @@ def evaluate(
 ) -> None:
     """Measure a synthetic table against real patients: likeness, survival, use, attacks, rules.
 
+    Example: synthema evaluate synthetic.csv --train train.csv --holdout holdout.csv --codebook mgus
+    --report report.html --evidence evidence.json
+
     Needs no connector and sends nothing anywhere. The tables are read here, in this process, by programs
     installed here: run it where the real rows may be. The report and the evidence hold figures and
     curves about real patients without noise: show them as the site's assessment allows.
-
-    Example: synthema evaluate synthetic.csv --train train.csv --holdout holdout.csv --codebook mgus
-    --report report.html --evidence evidence.json
     """
     from synthema.canonical import canonical_json
     from synthema.report import render_evaluation_report

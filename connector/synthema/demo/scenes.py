@@ -252,9 +252,7 @@ def released(stage: Stage, rows: int) -> dict[str, Any]:
 def _let_go(stage: Stage, study: Mapping[str, Any]) -> bool:
     """Whether every hospital's policies permitted the release, as its own record of the evaluation says."""
     for house in stage.hospitals:
-        runs = [
-            run for run in house.call("request/list") if run["study"] == study["id"] and run["action"] == "synthesise"
-        ]
+        runs = [run for run in house.call("request/list") if run["study"] == study["id"]]
         acts = [act for run in runs for act in house.call("request/show", {"run": run["run"]})["acts"]]
         permitted = [act["action"].rpartition("#")[2] for act in acts if act["effect"] == "permit"]
         if sorted(permitted) != ["certify", "export", "export"]:  # the figures, then the candidate
@@ -364,12 +362,18 @@ def _answers(stage: Stage, study: Mapping[str, Any]) -> dict[str, dict[str, Any]
         runs = [
             run for run in house.call("request/list") if run["study"] == study["id"] and run["action"] == "synthesise"
         ]
-        shown = house.call("request/show", {"run": runs[-1]["run"]})
-        decision = shown["decision"]
-        told = next(e["answer"] for e in study["events"] if e["kind"] == "answer" and e["site"] == house.did)
-        sentences = [shown["reason"]] if decision["effect"] == "deny" else told["sentences"]
-        found[house.did] = {"effect": decision["effect"], "decision": decision, "sentences": sentences}
+        if not runs:
+            continue  # it was never asked, which the claims then show
+        decision = house.call("request/show", {"run": runs[-1]["run"]})["decision"]
+        found[house.did] = {"effect": decision["effect"], "decision": decision, "sentences": _sentences(decision)}
     return found
+
+
+def _sentences(decision: Mapping[str, Any]) -> list[str]:
+    """What a decision gives as its reasons, each once, and what would change it."""
+    reasons = [f"{each['explanation']} ({each['article']})" for each in decision["reasons"]]
+    changes = [f"  – {change['sentence']}" for change in decision["changes"]]
+    return [*dict.fromkeys(reasons), *(["The smallest change that would permit:", *changes] if changes else [])]
 
 
 def _effects(answers: Mapping[str, dict[str, Any]]) -> list[str]:

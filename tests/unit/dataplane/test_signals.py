@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,7 +73,10 @@ class TestInside:
         two.hospital.dataspace.terminate("transfer", theirs, ("enough",))
         soon(lambda: two.hospital.computer.told[-1], (theirs, "terminate"))
         soon(lambda: flow(two, theirs).state, FlowState.TERMINATED)
-        assert [verb for _, verb in two.hospital.computer.told] == ["suspend", "resume", "terminate"]
+        # A data plane may be told the same twice, never in another order.
+        assert [verb for verb, _ in groupby(verb for _, verb in two.hospital.computer.told)] == [
+            "suspend", "resume", "terminate",
+        ]  # fmt: skip
         assert steps(two) == ["STARTED", "SUSPENDED", "STARTED", "TERMINATED"]
 
     def test_what_the_counterparty_does_is_told_too(self, two: World) -> None:
