@@ -8,7 +8,9 @@ WORKERS ?= 2
 OUTPUT ?= synthema-demo
 PORT ?= 8181
 
-.PHONY: help demo test lint bench conformance tck-target licences clean
+FLARE ?= .venv-flare
+
+.PHONY: help demo test flare lint bench bench-generators conformance tck-target licences clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,6 +27,9 @@ demo: $(STAMP)  ## Three hospitals, a hub and a registry make a certified synthe
 test: $(STAMP)  ## All tests: unit, property, plugins, browser, end to end, crash
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
+flare: $(STAMP)  ## NVIDIA FLARE in an environment of its own, for the tests of the engine between machines
+	@$(BIN)/synthema study engine $(FLARE) --constraints constraints-flare.txt
+
 lint: $(STAMP)  ## Style, types and the order of the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,6 +38,9 @@ lint: $(STAMP)  ## Style, types and the order of the rooms
 
 bench: $(STAMP)  ## One line a benchmark: name, ours, peer, ratio, goal, met or short
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-generators: $(STAMP)  ## Compare all generators (hours; goes on where it stopped): ARGS='--seeds 5 --data mgus2'
+	@$(BIN)/python -m tests.benchmarks.generators $(ARGS)
 
 conformance: $(STAMP)  ## One line an outside suite: name, cases found, passed, expected
 	@$(BIN)/python -m tests.conformance $(ARGS)
@@ -44,4 +52,4 @@ licences: $(STAMP)  ## Write legal/licences.md from what is installed
 	$(BIN)/python legal/licences.py
 
 clean:  ## Remove the virtual environment, caches and the demo's output
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(OUTPUT)
+	rm -rf $(VENV) $(FLARE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(OUTPUT)

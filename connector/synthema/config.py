@@ -18,6 +18,7 @@ from synthema.errors import InputError
 from synthema.values import Closed
 
 Role = Literal["site", "hub", "registry"]
+RefusalsTell = Literal["nothing", "law", "everything"]
 ClaimKind = Literal[
     "MembershipCredential", "DataspaceRoleCredential", "HealthDataAccessBodyCredential", "PermitHolderCredential"
 ]
@@ -159,6 +160,11 @@ class Settings(BaseSettings):
         pattern=r"^[^\s:]+:\d{1,5}$",
         description="host:port the management interface listens at; without it, host and port of management_url",
     )
+    trusted_authorities: Path | None = Field(
+        default=None,
+        description="PEM file of certificate authorities that partners' TLS certificates may come from, beside the "
+        "public ones; beside connector.toml unless absolute",
+    )
     peers: tuple[Peer, ...] = Field(default=(), description="the connectors this one trusts")
     access_bodies: tuple[AccessBody, ...] = Field(
         default=(), description="the health data access bodies whose signed permits this site takes in"
@@ -181,6 +187,17 @@ class Settings(BaseSettings):
     )
     answer_seconds: float = Field(
         default=120.0, gt=0, description="how long a hub waits for a site at one step of a round, in seconds"
+    )
+    hub_silence_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        description="how long a site waits for a hub that does not answer in a study, in seconds; a hub that was "
+        "restarted meanwhile goes on where it was",
+    )
+    refusals_tell: RefusalsTell = Field(
+        default="law",
+        description="what a site tells a study's coordinator when it refuses: nothing, law (reasons of public law and "
+        "of the agreement, which both have), or everything; its own log always says all",
     )
     approve_contracts: bool = Field(
         default=False,

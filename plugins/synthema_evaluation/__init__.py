@@ -7,17 +7,23 @@ patients as its control. The same tables and seed give the same figures.
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import numpy as np
 
 from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Evaluation, Metric, Parameters, Table
-from synthema_evaluation import attacks, table_checks, utility
 from synthema_evaluation.columns import Tables, compared_variables
+from synthema_evaluation.shadows import shadow_audit
+from synthema_evaluation.steps import NEEDS, STEPS, Job
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "shadow_audit"]
 
 SMALLEST_SAMPLE = 10
+LOG = logging.getLogger(__name__)
+"""Told at level INFO which step begins; whoever wants to show progress listens."""
 
 
 @hookimpl
@@ -36,47 +42,19 @@ def evaluate(train: Table, holdout: Table, synthetic: Table, codebook: Codebook,
     codebook = codebook.keep(tuple(names))
     random = np.random.Generator(np.random.PCG64(int(parameters.get("seed", 0))))
 
-    marginal, marginals = utility.marginal_similarity(tables, variables, random)
-    survival, curves = utility.survival_metrics(tables, codebook, codebook.outcomes, random)
-    concordance = [
-        metric
-        for outcome in codebook.outcomes[:1]
-        for metric in utility.concordance_metrics(tables, codebook, variables, outcome, random)
-    ]
-    membership, membership_each = attacks.membership_metrics(tables, variables, random)
-    attribute, attribute_each = attacks.attribute_metric(tables, variables)
-    singling, singling_each = attacks.singling_out_metric(tables, variables, random)
-    rules, rules_each = table_checks.rule_metric(tables, codebook)
-    found: list[Metric | None] = [
-        marginal,
-        utility.pair_similarity(tables, variables, random),
-        *survival,
-        *concordance,
-        *membership,
-        attribute,
-        singling,
-        attacks.copied_metric(tables, variables),
-        attacks.nearest_ratio_metric(tables, variables, random),
-        rules,
-        table_checks.smallest_class_metric(tables, codebook),
-    ]
-    return Evaluation(
-        tuple(metric for metric in found if metric is not None),
-        {
-            "survival": curves,
-            "marginals": marginals,
-            "rules": rules_each,
-            "attacks": {
-                "membership": membership_each,
-                "attributeInference": attribute_each,
-                "singlingOut": singling_each,
-            },
-        },
-        _notes(tables, codebook),
-    )
+    found: list[Metric | None] = []
+    series: dict[str, Any] = {"attacks": {}}
+    for number, (sentence, step) in enumerate(STEPS, start=1):
+        LOG.info("%s of %s: %s", number, len(STEPS), sentence)
+        figures, more = step(Job(tables, codebook, variables, random))
+        found += figures
+        series["attacks"] |= more.pop("attacks", {})
+        series |= more
+    metrics = tuple(metric for metric in found if metric is not None)
+    return Evaluation(metrics, series, _notes(tables, codebook, {metric.id for metric in metrics}))
 
 
-def _notes(tables: Tables, codebook: Codebook) -> tuple[str, ...]:
+def _notes(tables: Tables, codebook: Codebook, measured: set[str]) -> tuple[str, ...]:
     notes = [
         "Shares of fewer than five real patients are left out of plots; curves end where fewer than ten are at risk."
     ]
@@ -84,4 +62,5 @@ def _notes(tables: Tables, codebook: Codebook) -> tuple[str, ...]:
         notes.append("The codebook has no survival outcome: survival figures and concordance were not measured.")
     if tables.holdout.height < 100:
         notes.append(f"Only {tables.holdout.height} held-out rows: one per cent false positives is at most one person.")
+    notes += [f"Not measured: {name}, for {why}." for name, why in NEEDS.items() if name not in measured]
     return tuple(notes)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synthema_evaluation.columns import Floats
+
 Z95 = 1.959964
 RESAMPLES = 200
 
@@ -17,7 +19,9 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     share = successes / n
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    # at the ends the formula gives the end itself, but for rounding
+    lower = 0.0 if successes <= 0 else max(0.0, float(centre - half))
+    return lower, 1.0 if successes >= n else min(1.0, float(centre + half))
 
 
 def difference(first: float, n_first: int, second: float, n_second: int) -> tuple[float, float]:
@@ -48,3 +52,13 @@ def around(
         return bounds
     half = Z95 * float(draws.std(ddof=1))
     return float(max(bounds[0], value - half)), float(min(bounds[1], value + half))
+
+
+def area(positives: Floats, negatives: Floats) -> float:
+    """Probability that a positive scores above a negative, ties counted half (Mann and Whitney 1947)."""
+    if len(positives) == 0 or len(negatives) == 0:
+        return 0.5
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, side="left")
+    tied = np.searchsorted(ordered, positives, side="right") - below
+    return float((below + tied / 2).mean() / len(negatives))

@@ -61,6 +61,19 @@ def horizon(sample: Followed) -> float:
     return float(np.sort(sample.times)[-AT_RISK])
 
 
+def greenwood(sample: Followed, grid: Floats) -> Floats:
+    """Standard error of the product-limit estimate at the grid's times (Greenwood 1926)."""
+    if len(sample.times) == 0:
+        return np.zeros(len(grid))
+    times, starts = np.unique(sample.times, return_inverse=True)
+    deaths = np.bincount(starts, sample.events.astype(np.float64), minlength=len(times))
+    leaving = np.bincount(starts, minlength=len(times))
+    at_risk = len(sample.times) - np.concatenate([[0], np.cumsum(leaving)[:-1]])
+    terms = deaths / np.maximum(at_risk * (at_risk - deaths), 1e-12)
+    total = np.concatenate([[0.0], np.cumsum(np.where(at_risk > deaths, terms, 0.0))])
+    return np.asarray(kaplan_meier(sample, grid) * np.sqrt(total[np.searchsorted(times, grid, side="right")]))
+
+
 def restricted_mean(curve: Floats, grid: Floats) -> float:
     """Area under a survival curve over the grid (trapezium rule)."""
     return float(((curve[1:] + curve[:-1]) / 2 * np.diff(grid)).sum())
@@ -83,6 +96,20 @@ class Design:
         raw = self._raw(table)
         self._centre, spread = raw.mean(axis=0), raw.std(axis=0)
         self._scale = np.where(spread > 1e-9, spread, np.inf)
+
+    @property
+    def labels(self) -> list[str]:
+        """What each covariate stands for."""
+        return [
+            label
+            for v in self._variables
+            for label in ([f"{v.name} = {c}" for c in v.categories[1:]] if v.type == "category" else [v.name])
+        ]
+
+    @property
+    def usable(self) -> Flags:
+        """Covariates that differ between training rows at all."""
+        return np.isfinite(self._scale)
 
     def matrix(self, table: pl.DataFrame) -> Floats:
         """Standardised covariates, shape (rows, covariates)."""
@@ -109,26 +136,41 @@ def covariates(codebook: Codebook, variables: tuple[Variable, ...]) -> tuple[Var
     return tuple(v for v in variables if v.name not in used and v.role not in ("time", "event", "site"))
 
 
+@dataclass(frozen=True, slots=True)
+class Hazards:
+    """A fitted Cox model: log hazard ratios and their standard errors."""
+
+    beta: Floats
+    errors: Floats
+
+
 def fit_cox(features: Floats, sample: Followed) -> Floats:
     """Log hazard ratios by Newton's method on Breslow's partial likelihood with a ridge penalty (Cox 1972)."""
+    return fit_hazards(features, sample).beta
+
+
+def fit_hazards(features: Floats, sample: Followed) -> Hazards:
+    """Log hazard ratios as :func:`fit_cox` finds them, with standard errors from the penalised information."""
     order = np.argsort(-sample.times, kind="stable")
     x, times, events = features[order], sample.times[order], sample.events[order]
     # rows tied in time share the risk set that ends with the last of them
     ends = np.searchsorted(-times, -times, side="right") - 1
     beta = np.zeros(x.shape[1])
+    bend = RIDGE * np.eye(len(beta))
     for _ in range(25):
         weight = np.exp(np.clip(x @ beta, -30, 30))
         total = np.cumsum(weight)[ends][events]
         first = np.cumsum(weight[:, None] * x, axis=0)[ends][events] / total[:, None]
-        second = np.cumsum(weight[:, None, None] * (x[:, :, None] * x[:, None, :]), axis=0)[ends][events]
+        # each row counts in the risk set of every event that ends at or after it
+        share = np.cumsum(np.bincount(ends[events], 1 / total, minlength=len(x))[::-1])[::-1]
         slope = (x[events] - first).sum(axis=0) - RIDGE * beta
-        bend = (second / total[:, None, None]).sum(axis=0) - first.T @ first + RIDGE * np.eye(len(beta))
+        bend = (x * (weight * share)[:, None]).T @ x - first.T @ first + RIDGE * np.eye(len(beta))
         step = np.linalg.solve(bend, slope)
         largest = float(np.abs(step).max(initial=0.0))
         beta = beta + step * min(1.0, 2.0 / max(largest, 1e-12))
         if largest < 1e-7:
             break
-    return beta
+    return Hazards(beta, np.sqrt(np.maximum(np.diag(np.linalg.inv(bend)), 0.0)))
 
 
 class Concordance:

@@ -8,28 +8,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from synthema.datasets.codebook import Codebook, Rule
-from synthema.datasets.rules import broken
+from synthema.datasets.codebook import Codebook
+from synthema.datasets.rules import violations
 from synthema.spi.model import Metric
 from synthema_evaluation.columns import Tables
 from synthema_evaluation.intervals import wilson
 
 Flags = NDArray[np.bool_]
-
-
-def _broken(rule: Rule, table: pl.DataFrame) -> Flags:
-    return np.asarray(broken(table, rule).to_numpy(), dtype=bool)
+SMALL_COUNT = 5
 
 
 def rule_metric(tables: Tables, codebook: Codebook) -> tuple[Metric, dict[str, Any]]:
     """Share of synthetic rows that break a rule of the codebook, and the share for each rule."""
-    names = set(tables.synthetic.columns) & set(tables.train.columns)
-    rules = [r for r in codebook.rules if r.variables <= names]
-    flags = {rule.id: (_broken(rule, tables.synthetic), _broken(rule, tables.train)) for rule in rules}
     n = tables.synthetic.height
-    any_synthetic = np.any([f[0] for f in flags.values()], axis=0) if flags else np.zeros(n, dtype=bool)
-    any_real = np.any([f[1] for f in flags.values()], axis=0) if flags else np.zeros(tables.train.height, dtype=bool)
-    share = _share(any_synthetic)
+    synthetic, real = _broken(tables.synthetic, codebook), _broken(tables.train, codebook)
+    share = _share(_any(synthetic, n))
     lower, upper = wilson(share * n, n)
     metric = Metric(
         "ruleViolations",
@@ -37,11 +30,27 @@ def rule_metric(tables: Tables, codebook: Codebook) -> tuple[Metric, dict[str, A
         n,
         lower,
         upper,
-        _share(any_real),
-        "share of synthetic rows that break at least one of the codebook's rules; control: training rows",
+        _share(_any(real, tables.train.height)),
+        "share of synthetic rows that break at least one of the codebook's rules, or hold a derived value that does "
+        "not follow from the others; control: training rows",
     )
-    each = {name: {"synthetic": round(_share(f[0]), 4), "real": round(_share(f[1]), 4)} for name, f in flags.items()}
+    each = {
+        name: {"synthetic": round(_share(flags), 4), "real": _told(real[name])} for name, flags in synthetic.items()
+    }
     return metric, each
+
+
+def _broken(table: pl.DataFrame, codebook: Codebook) -> dict[str, Flags]:
+    return {name: np.asarray(flags.to_numpy(), dtype=bool) for name, flags in violations(table, codebook).items()}
+
+
+def _any(flags: dict[str, Flags], rows: int) -> Flags:
+    return np.asarray(np.any(list(flags.values()), axis=0)) if flags else np.zeros(rows, dtype=bool)
+
+
+def _told(flags: Flags) -> float | None:
+    """The share of real rows, unless it is about fewer than five of them."""
+    return None if 0 < flags.sum() < SMALL_COUNT else round(_share(flags), 4)
 
 
 def _share(flags: Flags) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import polars as pl
 
 from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
 from synthema.spi.model import Metric
-from synthema_evaluation.columns import Codes, Floats, Tables, bin_count, bin_labels, binned, coarse_levels
+from synthema_evaluation.columns import Codes, Floats, Tables, bin_count, bin_labels, binned
 from synthema_evaluation.intervals import RESAMPLES, around
 from synthema_evaluation.survival import (
     Concordance,
@@ -19,6 +18,7 @@ from synthema_evaluation.survival import (
     covariates,
     fit_cox,
     followed,
+    greenwood,
     horizon,
     kaplan_meier,
     known_rows,
@@ -109,45 +109,6 @@ def suppressed(counts: Codes) -> list[float | None]:
     return [None if lost else round(float(count) / total, 4) for count, lost in zip(counts, hidden, strict=True)]
 
 
-def pair_similarity(tables: Tables, variables: tuple[Variable, ...], random: np.random.Generator) -> Metric | None:
-    """Mean overlap of the variables two by two, in at most five levels each."""
-    if len(variables) < 2:
-        return None
-    codes, sides = [], []
-    for variable in variables:
-        levels = coarse_levels(binned(tables.train, variable), bin_count(variable))
-        codes.append([levels[binned(t, variable)] for t in (tables.train, tables.holdout, tables.synthetic)])
-        sides.append(int(levels.max()) + 1)
-    pairs = list(combinations(range(len(variables)), 2))
-
-    def mean_overlap(first: int, second: int, rows: tuple[Codes | slice, Codes | slice]) -> float:
-        found = []
-        for a, b in pairs:
-            number = sides[a] * sides[b]
-            one = shares((codes[a][first] * sides[b] + codes[b][first])[rows[0]], number)
-            two = shares((codes[a][second] * sides[b] + codes[b][second])[rows[1]], number)
-            found.append(overlap(one, two))
-        return float(np.mean(found))
-
-    everything = (slice(None), slice(None))
-    value = mean_overlap(0, 2, everything)
-
-    def resampled(generator: np.random.Generator) -> float:
-        return mean_overlap(0, 2, (_picks(generator, len(tables.train)), _picks(generator, len(tables.synthetic))))
-
-    lower, upper = around(value, resampled, random, (0.0, 1.0), FEW_RESAMPLES)
-    return Metric(
-        "pairSimilarity",
-        value,
-        len(tables.train),
-        lower,
-        upper,
-        mean_overlap(0, 1, everything),
-        "mean over all pairs of variables of 1 minus the total variation distance between their real and synthetic "
-        "joint shares, numbers in five levels of equal real share; control: training against held-out rows",
-    )
-
-
 def survival_metrics(
     tables: Tables, codebook: Codebook, outcomes: tuple[SurvivalOutcome, ...], random: np.random.Generator
 ) -> tuple[list[Metric], dict[str, Any]]:
@@ -167,11 +128,17 @@ def survival_metrics(
         distances.append(distance)
         differences.append(difference_)
         curves = [kaplan_meier(sample, grid) for sample in (real, synthetic)]
+        halves = [1.96 * greenwood(sample, grid) for sample in (real, synthetic)]
         series[outcome.name] = {
             "unit": outcome.unit,
             "times": [round(float(time), 2) for time in grid],
             "real": [round(float(value), 3) for value in curves[0]],
             "synthetic": [round(float(value), 3) for value in curves[1]],
+            **{
+                f"{source}{end}": [round(float(v), 3) for v in np.clip(curve + sign * half, 0.0, 1.0)]
+                for source, curve, half in zip(("real", "synthetic"), curves, halves, strict=True)
+                for end, sign in (("Lower", -1), ("Upper", 1))
+            },
             "distance": round(distance.value, 4),
             "meanDifference": round(restricted_mean(curves[1], grid) - restricted_mean(curves[0], grid), 2),
         }

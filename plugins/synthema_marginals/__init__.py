@@ -51,7 +51,9 @@ def federated_absorb(state: State, total: Aggregate) -> State:
 @hookimpl
 def federated_sample(state: State, plan: Plan) -> Generated:
     """``plan.rows`` synthetic rows; the loss was spent in the rounds, so none is named here."""
-    return Generated(sample_rows(state, plan.codebook, plan.rows), epsilon=0.0, delta=0.0, notes=(NOTE,))
+    return Generated(
+        sample_rows(state, plan.codebook, plan.rows, plan.parameters), epsilon=0.0, delta=0.0, notes=(NOTE,)
+    )
 
 
 @hookimpl
@@ -71,4 +73,4 @@ def generate(table: Table, codebook: Codebook, parameters: Parameters, rows: int
         counts = federated_contribute(state, table, codebook).vector
         sigma = state.sensitivity * stability / math.sqrt(2 * state.rho)
         state = federated_absorb(state, Aggregate(add_noise(counts, sigma), contributors=1, sigma=sigma))
-    return Generated(sample_rows(state, codebook, rows), epsilon, delta, notes=(NOTE,))
+    return Generated(sample_rows(state, codebook, rows, parameters), epsilon, delta, notes=(NOTE,))

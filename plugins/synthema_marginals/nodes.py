@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook, Rule, Variable
+from synthema.spi.sampling import modelled
 
 Cells = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,13 +30,17 @@ SHARE_BINS = 5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not."""
+    """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not.
+
+    ``ordered`` says that the bins are a number's, so that neighbours are alike.
+    """
 
     name: str
     bins: int
     levels: int
     missing: bool
     outcome: bool
+    ordered: bool
 
     @property
     def cells(self) -> int:
@@ -50,6 +55,7 @@ class Shape:
             "levels": self.levels,
             "missing": self.missing,
             "outcome": self.outcome,
+            "ordered": self.ordered,
         }
 
 
@@ -74,12 +80,12 @@ class Node:
         missing = any(variable.may_be_missing for variable in self.variables)
         levels = len(self.events.categories) if self.events else 1
         if self.axis is None:
-            return Shape(self.name, levels, 1, missing, self.outcome)
+            return Shape(self.name, levels, 1, missing, self.outcome, ordered=False)
         bins = len(number_edges(self.axis)) - 1
         if self.anchor is not None:
             bins = SHARE_BINS + int(not self.strict)
             missing = missing or self.anchor.may_be_missing
-        return Shape(self.name, bins, levels, missing, self.outcome)
+        return Shape(self.name, bins, levels, missing, self.outcome, ordered=self.anchor is None)
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -88,7 +94,11 @@ class Node:
 
 
 def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
-    """The nodes of a codebook: one for each outcome, one for each other variable; identifiers are left out."""
+    """The nodes of a codebook: one for each outcome, one for each other variable.
+
+    Identifiers are left out, and so are derived columns, which are recomputed.
+    """
+    codebook = modelled(codebook)
     later = _later_times(codebook)
     nodes: list[Node] = []
     placed: set[str] = set()
@@ -101,7 +111,7 @@ def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
         nodes.append(_timed(f"{axis.name}+{events.name}", axis, events, later, codebook))
         placed |= {outcome.time, outcome.event}
     for variable in codebook.variables:
-        if variable.role == "identifier" or variable.name in placed:
+        if variable.name in placed:
             continue
         if variable.type == "category":
             nodes.append(Node(variable.name, None, variable))

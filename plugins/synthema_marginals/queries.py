@@ -1,13 +1,19 @@
 """Queries of a round: which counts are asked, at which coarseness, and how a site answers them.
 
 A query counts one node, or two nodes together, after their cells were put into
-groups. A person adds 1 (times the query's weight) to exactly one entry of each
-query, so the vector of a round changes by ``sqrt(sum of squared weights)`` in L2
-when one row is added or removed, whatever the groups are.
+groups. A row adds the query's weight to exactly one entry of a full query. A
+query may be silent about one group of a node, the usual one (unmutated, not
+missing): a row in it adds nothing. Silent queries are put into pools. What one
+row may add to all queries of a pool together is limited: where the sum of its
+squared weights is more than the pool's limit, these entries are made smaller in
+proportion. So a row changes the vector of a round by at most
+``sqrt(squared weights of full queries + limits)``, and a table with many rare
+features needs far less noise than one count for each.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,16 +25,24 @@ from synthema_marginals.nodes import Cells, Floats, Shape
 
 MAX_LENGTH = 200_000
 MAX_CELLS = 1_000
-MAX_WEIGHT = 16
+MAX_WEIGHT = 64
+POOLS = 2
+ALL_COUNTED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A table of counts over one or two nodes; ``groups[i]`` maps each cell of node ``i`` to its group."""
+    """A table of counts over one or two nodes; ``groups[i]`` maps each cell of node ``i`` to its group.
+
+    ``silent[i]`` is the group of node ``i`` that is not counted, ``ALL_COUNTED`` where there is none;
+    an empty ``silent`` counts everything. ``pool`` says which limit a silent query falls under.
+    """
 
     nodes: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...]
     weight: int = 1
+    silent: tuple[int, ...] = ()
+    pool: int = 0
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -38,11 +52,32 @@ class Query:
     @property
     def length(self) -> int:
         """Number of entries."""
-        return int(np.prod(self.sides))
+        return int(np.prod(self.counted_sides))
+
+    @property
+    def counted_sides(self) -> tuple[int, ...]:
+        """Number of groups of each node that are counted."""
+        return tuple(side - int(out != ALL_COUNTED) for side, out in zip(self.sides, self.left_out, strict=True))
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The group of each node that is not counted, ``ALL_COUNTED`` for none."""
+        return self.silent or (ALL_COUNTED,) * len(self.nodes)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether any group is left out."""
+        return any(out != ALL_COUNTED for out in self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, for the state."""
-        return {"nodes": list(self.nodes), "groups": [list(g) for g in self.groups], "weight": self.weight}
+        return {
+            "nodes": list(self.nodes),
+            "groups": [list(g) for g in self.groups],
+            "weight": self.weight,
+            "silent": list(self.silent),
+            "pool": self.pool,
+        }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any], shapes: dict[str, Shape]) -> Query:
@@ -51,6 +86,8 @@ class Query:
             tuple(str(name) for name in value["nodes"]),
             tuple(tuple(int(cell) for cell in group) for group in value["groups"]),
             int(value["weight"]),
+            tuple(int(out) for out in value["silent"]),
+            int(value["pool"]),
         )
         fits = len(query.nodes) == len(query.groups) in (1, 2) and len(set(query.nodes)) == len(query.nodes)
         if not fits or not set(query.nodes) <= set(shapes) or not 1 <= query.weight <= MAX_WEIGHT:
@@ -58,12 +95,31 @@ class Query:
         for name, group in zip(query.nodes, query.groups, strict=True):
             if len(group) != shapes[name].cells or min(group) < 0 or max(group) >= len(group):
                 raise ValueError(f"the round's groups for '{name}' do not fit the codebook: check the study's plan")
+        known = len(query.left_out) == len(query.nodes) and all(
+            ALL_COUNTED <= out < side for out, side in zip(query.left_out, query.sides, strict=False)
+        )
+        if not known or query.length == 0 or not 0 <= query.pool < POOLS:
+            raise ValueError("the round leaves out a group that the codebook does not have: check the study's plan")
         return query
 
 
-def sensitivity(queries: tuple[Query, ...]) -> float:
-    """L2 change of a round's vector when one row is added or removed."""
-    return float(np.sqrt(sum(query.weight**2 for query in queries)))
+Limits = tuple[int, ...]
+
+
+def limits_from(values: Any) -> Limits:
+    """Read the pools' limits from a state that may come from elsewhere; raises ``ValueError`` unless each has one."""
+    limits = tuple(int(limit) for limit in values)
+    if len(limits) != POOLS or min(limits) < 0:
+        raise ValueError("the round's limits do not fit its queries: check the study's plan")
+    return limits
+
+
+def sensitivity(queries: tuple[Query, ...], limits: Limits) -> float:
+    """L2 change of a round's vector when one row is added or removed; ``limits`` bound the pools of silent queries."""
+    squared = sum(query.weight**2 for query in queries if not query.is_silent)
+    for pool, limit in enumerate(limits):
+        squared += min(limit, sum(query.weight**2 for query in queries if query.is_silent and query.pool == pool))
+    return math.sqrt(squared)
 
 
 def check_length(queries: tuple[Query, ...]) -> int:
@@ -88,15 +144,46 @@ def check_cells(shapes: dict[str, Shape]) -> None:
             )
 
 
-def count(queries: tuple[Query, ...], cells: dict[str, Cells]) -> NDArray[np.int64]:
+def count(queries: tuple[Query, ...], cells: dict[str, Cells], limits: Limits) -> NDArray[np.int64]:
     """Answer the queries: whole counts, one query after the other, shape ``(length,)``."""
+    rows = len(next(iter(cells.values())))
+    placed = [_places(query, cells, rows) for query in queries]
+    loads = np.zeros((len(limits), rows), dtype=np.int64)
+    for query, (_, counted) in zip(queries, placed, strict=True):
+        if query.is_silent:
+            loads[query.pool] += counted * query.weight**2
     parts = []
-    for query in queries:
-        place = np.zeros(len(next(iter(cells.values()))), dtype=np.int64)
-        for name, group, side in zip(query.nodes, query.groups, query.sides, strict=True):
-            place = place * side + np.asarray(group, dtype=np.int64)[cells[name]]
-        parts.append(np.bincount(place, minlength=query.length).astype(np.int64) * query.weight)
+    for query, (place, counted) in zip(queries, placed, strict=True):
+        weights = np.full(rows, query.weight)
+        if query.is_silent:
+            weights = _limited(query.weight, loads[query.pool], limits[query.pool])
+        # sums of whole numbers this small are exact in floats
+        found = np.bincount(place[counted], weights[counted], minlength=query.length)
+        parts.append(np.rint(found).astype(np.int64))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def _places(query: Query, cells: dict[str, Cells], rows: int) -> tuple[Cells, NDArray[np.bool_]]:
+    """The entry of each row, and whether the row is counted at all."""
+    place = np.zeros(rows, dtype=np.int64)
+    counted = np.ones(rows, dtype=bool)
+    for name, group, side, out in zip(query.nodes, query.groups, query.counted_sides, query.left_out, strict=True):
+        here = np.asarray(group, dtype=np.int64)[cells[name]]
+        if out != ALL_COUNTED:
+            counted &= here != out
+            here = here - (here > out)
+        place = place * side + here
+    return place, counted
+
+
+def _limited(weight: int, load: Cells, limit: int) -> Cells:
+    """The weight each row has: less where its squared weights add up to more than the limit.
+
+    The greatest whole number ``w`` with ``w² load <= weight² limit``, in whole numbers: no rounding exceeds the limit.
+    """
+    loads, where = np.unique(load, return_inverse=True)
+    allowed = [weight if one <= limit else math.isqrt(weight * weight * limit // int(one)) for one in loads.tolist()]
+    return np.asarray(allowed, dtype=np.int64)[where]
 
 
 def every_cell(shape: Shape) -> tuple[int, ...]:

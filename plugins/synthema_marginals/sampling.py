@@ -11,30 +11,49 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from synthema.datasets.codebook import Codebook, Variable
-from synthema.spi.model import State
+from synthema.spi.model import Parameters, State
+from synthema.spi.sampling import balanced, keep_rules, rows_of, subgroup
+from synthema_marginals.estimate import clique_shares
+from synthema_marginals.gaps import GAPS
 from synthema_marginals.nodes import SHARE_BINS, Cells, Floats, Node, nodes_of, number_edges
 from synthema_marginals.rounds import Evidence, shapes_of
-from synthema_marginals.rules import enforce_rules
 
 GRID = 65
+GOLDEN = (math.sqrt(5) - 1) / 2
 Columns = dict[str, Floats | list[str | None]]
 
 
-def sample_rows(state: State, codebook: Codebook, rows: int) -> pl.DataFrame:
-    """``rows`` synthetic rows; the same state gives the same rows. Identifiers are not made up: they have no column."""
+def sample_rows(state: State, codebook: Codebook, rows: int, parameters: Parameters) -> pl.DataFrame:
+    """``rows`` synthetic rows that keep the codebook's rules, of everybody or of the subgroup that is asked for.
+
+    The same state gives the same rows. Identifiers are not made up: they have no column.
+    """
     if not state.finished:
         raise ValueError("the study is not finished: absorb the remaining rounds before sampling")
     if rows < 1:
         raise ValueError("at least one synthetic row must be asked for")
     random = np.random.Generator(np.random.PCG64(_seed(state)))
     evidence = Evidence(shapes_of(state), state.values)
-    drawer = _Drawer(codebook, evidence, [(pair[0], pair[1]) for pair in state.values["tree"]], random)
-    return enforce_rules(drawer.draw(rows), codebook, drawer.draw, random)
+    tree, siblings = ([(pair[0], pair[1]) for pair in state.values[kind]] for kind in ("tree", "siblings"))
+    drawer = _Drawer(codebook, evidence, tree, siblings, random)
+
+    def draw(number: int) -> pl.DataFrame:
+        return keep_rules(drawer.draw, codebook, number)
+
+    where = dict(parameters.get("where") or {})
+    wanted = subgroup(codebook, where)
+    if parameters.get("balance"):
+        made = balanced(draw, codebook, str(parameters["balance"]), wanted, rows)
+        return made.select(pl.all().gather(random.permutation(rows).tolist()))
+    return rows_of(draw, wanted, rows) if where else draw(rows)
 
 
 def _seed(state: State) -> int:
@@ -43,52 +62,111 @@ def _seed(state: State) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one node is drawn: from its parent's cell, or from its parent's and its sibling's.
+
+    All of it is about known cells; which values are missing is drawn afterwards where gaps have their own node.
+
+    ``shares`` has one row for each cell of the parent (times cells of the sibling), one column for each of the child.
+    """
+
+    child: str
+    parent: str
+    sibling: str | None
+    shares: Floats
+
+
+def steps_of(root: str, tree: list[tuple[str, str]], siblings: list[tuple[str, str]], evidence: Evidence) -> list[Step]:
+    """The nodes after the root in an order in which every parent and sibling comes before its child."""
+    near: dict[str, list[str]] = defaultdict(list)
+    beside: dict[str, list[str]] = defaultdict(list)
+    for links, pairs in ((near, tree), (beside, siblings)):
+        for first, second in pairs:
+            links[first].append(second)
+            links[second].append(first)
+    placed, steps, parents = {root}, [], [root]
+    for parent in parents:
+        waiting = [name for name in near[parent] if name not in placed]
+        while waiting:
+            # who has a sibling that is already drawn comes first, so that each sibling edge is used once
+            child = next((name for name in waiting if placed & set(beside[name])), waiting[0])
+            waiting.remove(child)
+            sibling = next((name for name in beside[child] if name in placed), None)
+            steps.append(_step(child, parent, sibling, evidence))
+            placed.add(child)
+            parents.append(child)
+    return steps
+
+
+def _step(child: str, parent: str, sibling: str | None, evidence: Evidence) -> Step:
+    down = evidence.joint((parent, child))
+    if sibling is None:
+        return Step(child, parent, None, down)
+    joint = clique_shares(evidence.joint((parent, sibling)), down, evidence.joint((sibling, child)))
+    return Step(child, parent, sibling, joint.reshape(-1, joint.shape[2]))
+
+
 class _Drawer:
     def __init__(
-        self, codebook: Codebook, evidence: Evidence, tree: list[tuple[str, str]], random: np.random.Generator
+        self,
+        codebook: Codebook,
+        evidence: Evidence,
+        tree: list[tuple[str, str]],
+        siblings: list[tuple[str, str]],
+        random: np.random.Generator,
     ) -> None:
         self._codebook = codebook
         self._nodes = nodes_of(codebook)
         self._evidence = evidence
         self._random = random
-        self._joints = {pair: evidence.joint(pair) for pair in tree}
+        self._steps = steps_of(self._nodes[0].name, tree, siblings, evidence)
 
     def draw(self, rows: int) -> pl.DataFrame:
         cells = self._draw_cells(rows)
         columns: Columns = {}
         for node in self._in_order_of_time():
             self._fill(node, cells[node.name], columns)
-        series = [
-            _series(variable, columns[variable.name])
-            for variable in self._codebook.variables
-            if variable.role != "identifier"
-        ]
-        return pl.DataFrame(series)
+        made = [_series(v, columns[v.name]) for v in self._codebook.variables if v.name in columns]
+        return pl.DataFrame(made)
 
     def _draw_cells(self, rows: int) -> dict[str, Cells]:
         root = self._nodes[0].name
-        cells = {root: self._systematic(self._evidence.shares[root], rows)}
-        waiting = list(self._joints)
-        while waiting:
-            for pair in waiting:
-                if pair[0] in cells or pair[1] in cells:
-                    break
-            waiting.remove(pair)
-            joint = self._joints[pair]
-            parent, child = pair if pair[0] in cells else pair[::-1]
-            table = joint if parent == pair[0] else joint.T
+        cells = {root: self._systematic(self._evidence.known[root], rows)}
+        for step in self._steps:
+            key = cells[step.parent]
+            shares = step.shares
+            if step.sibling is not None:
+                side = len(self._evidence.known[step.sibling])
+                key = key * side + cells[step.sibling]
             drawn = np.zeros(rows, dtype=np.int64)
-            for value in np.unique(cells[parent]):
-                here = np.nonzero(cells[parent] == value)[0]
-                drawn[here] = self._systematic(table[value], len(here))
-            cells[child] = drawn
+            start = self._random.random()
+            for turn, value in enumerate(np.unique(key)):
+                here = np.nonzero(key == value)[0]
+                drawn[here] = self._systematic(shares[value], len(here), (start + turn * GOLDEN) % 1.0)
+            cells[step.child] = drawn
+        for name, chances in self._evidence.chances.items():
+            cells[name] = self._with_gaps(name, cells[name], chances, cells[GAPS])
         return cells
 
-    def _systematic(self, shares: Floats, rows: int) -> Cells:
-        """``rows`` cells with these shares, each within one row of its expectation, in random order."""
+    def _with_gaps(self, name: str, cells: Cells, chances: Floats, gaps: Cells) -> Cells:
+        """A variable's cells, some of them turned into missing, by the number of gaps of each row."""
+        left = cells.copy()
+        for number in np.unique(gaps):
+            here = np.nonzero(gaps == number)[0]
+            lost = self._systematic(np.array([1 - chances[number], chances[number]]), len(here)) == 1
+            left[here[lost]] = self._evidence.shapes[name].cells - 1
+        return left
+
+    def _systematic(self, shares: Floats, rows: int, start: float | None = None) -> Cells:
+        """``rows`` cells with these shares, each within one row of its expectation, in random order.
+
+        Starts that are spread evenly from one group of rows to the next keep the shares over many small groups too.
+        """
+        start = self._random.random() if start is None else start
         total = shares.sum()
         ends = np.cumsum(shares) / total if total > 0 else np.arange(1, len(shares) + 1) / len(shares)
-        points = (np.arange(rows) + self._random.random()) / max(rows, 1)
+        points = (np.arange(rows) + start) / max(rows, 1)
         chosen = np.minimum(np.searchsorted(ends, points, side="right"), len(shares) - 1)
         return np.asarray(self._random.permutation(chosen), dtype=np.int64)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CTR
+from cryptography.hazmat.primitives.ciphers.modes import CTR, GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
 
 from synthema_secure_sum.wire import KEY_BYTES, SecureSumError
 
-CHUNK = 16 * 1024  # numbers at a time: 128 KiB stay in the processor's cache between cipher and addition
+CHUNK_BYTES = 128 * 1024  # these stay in the processor's cache between cipher and addition
 _BLOCK = 16
-_ZEROS = bytes(CHUNK * 8)
+_ZEROS = bytes(CHUNK_BYTES)
 
 
 def derive(secret: bytes, transcript: bytes, *purpose: str) -> bytes:
@@ -53,14 +56,40 @@ def keystream(key: bytes) -> CipherContext:
     return Cipher(AES256(key), CTR(bytes(_BLOCK))).encryptor()
 
 
-def apply_masks(vector: np.ndarray[tuple[int], np.dtype[np.uint64]], keys: Iterable[tuple[bytes, int]]) -> None:
-    """Add (+1) or subtract (-1) the keystream of each key, modulo 2^64, in place."""
-    buffer = bytearray(len(_ZEROS) + _BLOCK - 1)
-    stream = np.frombuffer(buffer, np.dtype("<u8"), CHUNK)
-    for key, sign in keys:
-        cipher = keystream(key)
-        combine = np.add if sign > 0 else np.subtract
-        for start in range(0, len(vector), CHUNK):
-            part = vector[start : start + CHUNK]
-            cipher.update_into(memoryview(_ZEROS)[: 8 * len(part)], buffer)
-            combine(part, stream[: len(part)], out=part)
+def apply_masks(vector: NDArray[Any], keys: Iterable[tuple[bytes, int]], others: Sequence[NDArray[Any]] = ()) -> None:
+    """Add (+1) or subtract (-1) the keystream of each key, modulo the width of the vector's type, in place.
+
+    ``others`` are vectors of the same form to add as well. Piece by piece, everything over one piece
+    before the next: the piece stays in the cache, and no keystream is ever held whole.
+    """
+    streams = [(keystream(key), np.add if sign > 0 else np.subtract) for key, sign in keys]
+    buffer = bytearray(CHUNK_BYTES + _BLOCK - 1)
+    step = CHUNK_BYTES // vector.itemsize
+    mask = np.frombuffer(buffer, vector.dtype, step)
+    zeros = memoryview(_ZEROS)
+    for start in range(0, len(vector), step):
+        part = vector[start : start + step]
+        plain = zeros[: part.nbytes]
+        for other in others:
+            np.add(part, other[start : start + step], out=part)
+        for cipher, combine in streams:
+            cipher.update_into(plain, buffer)
+            combine(part, mask[: len(part)], out=part)
+
+
+class Fingerprints:
+    """Recognises a vector that was seen before, by GHASH under a key that never leaves this process.
+
+    Two different vectors share a fingerprint with probability below 2^-100 (GHASH is a universal hash).
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(KEY_BYTES)
+
+    def of(self, vector: NDArray[Any]) -> bytes:
+        """16 bytes for the vector's content and type; kept in this process only."""
+        hashing = Cipher(AES256(self._key), GCM(bytes(12))).encryptor()
+        hashing.authenticate_additional_data(vector.dtype.str.encode().ljust(_BLOCK))
+        hashing.authenticate_additional_data(np.ascontiguousarray(vector).data.cast("B"))
+        hashing.finalize()
+        return hashing.tag

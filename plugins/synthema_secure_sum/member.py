@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from synthema.spi.model import Json
 from synthema_secure_sum import masks, shamir
-from synthema_secure_sum.wire import KEY_BYTES, PublicKeys, Roll, SecureSumError, octets, text
+from synthema_secure_sum.roll import Roll
+from synthema_secure_sum.wire import KEY_BYTES, PublicKeys, SecureSumError, octets, text
 
 Phase = Literal["advertised", "shared", "masked", "answered"]
 
 _TAG_BYTES = 16
 _SEALED_BYTES = 2 * shamir.SHARE_BYTES + _TAG_BYTES
 _NONCE = bytes(12)  # each sealing key seals one message, so a constant nonce never repeats under a key
-LARGEST = 2**63 - 1
+_NOT_A_NEIGHBOUR = ""
+"""What a member sends to one it shares no mask with: it says no more than that it takes part."""
 
 
 @dataclass(slots=True)
@@ -33,15 +35,24 @@ class _Round:
     public: PublicKeys
     phase: Phase = "advertised"
     roll: Roll | None = None
-    own_shares: bytes = b""
+    seal_secrets: dict[str, bytes] = field(default_factory=dict)
     held_shares: dict[str, bytes] = field(default_factory=dict)
+    sharers: frozenset[str] = frozenset()
+    fingerprint: bytes = b""
 
 
 class Member:
-    """The state of one site over its rounds; a round id is accepted once and for ever."""
+    """The state of one site over its rounds; a round id is accepted once and for ever.
+
+    Two rules reach over rounds: no id is used twice, and a vector that was part of an opened
+    sum is never part of another sum with other survivors, as the difference of the two sums would
+    show the sites in between.
+    """
 
     def __init__(self) -> None:
         self._rounds: dict[str, _Round | None] = {}
+        self._fingerprints = masks.Fingerprints()
+        self._opened_with: dict[bytes, frozenset[str]] = {}
 
     def advertise(self, round_id: str, me: str) -> Json:
         """Make this round's keys and seed; return the public values for the site's identity to sign."""
@@ -57,22 +68,42 @@ class Member:
         self._rounds[round_id] = _Round(me, mask_key, seal_key, seed, public)
         return public.as_json()
 
-    def share(self, round_id: str, public_keys: dict[str, Json], threshold: int) -> dict[str, str]:
-        """A sealed share of this site's mask key and seed for each other member (name → base64)."""
+    def share(
+        self,
+        round_id: str,
+        public_keys: dict[str, Json],
+        threshold: int,
+        *,
+        bound: int | None = None,
+        colluders: int | None = None,
+    ) -> dict[str, str]:
+        """For each other member: a sealed share of this site's mask key and seed, base64; empty where not a neighbour.
+
+        ``bound`` and ``colluders`` as in :meth:`Roll.call`; all members must be told the same.
+        """
         current = self._round(round_id, "advertised")
-        roll = Roll.call(round_id, public_keys, threshold)
+        roll = Roll.call(round_id, public_keys, threshold, bound=bound, colluders=colluders)
         if roll.keys.get(current.me) != current.public:
             raise SecureSumError("this site's own public keys are missing or were replaced")
         current.roll, current.phase = roll, "shared"
-        numbers = {name: roll.number(name) for name in roll.keys}
-        seeds = shamir.split(current.seed, list(numbers.values()), threshold)
-        keys = shamir.split(current.mask_key.private_bytes_raw(), list(numbers.values()), threshold)
-        plain = {name: seeds[number] + keys[number] for name, number in numbers.items()}
-        current.own_shares = plain.pop(current.me)
-        return {name: text(self._seal_for(current, name).encrypt(_NONCE, data, None)) for name, data in plain.items()}
+        readers = roll.neighbours[current.me]
+        current.seal_secrets = {name: masks.agree(current.seal_key, roll.keys[name].seal, name) for name in readers}
+        numbers = [roll.numbers[name] for name in (current.me, *readers)]
+        seeds = shamir.split(current.seed, numbers, roll.shares_needed)
+        keys = shamir.split(current.mask_key.private_bytes_raw(), numbers, roll.shares_needed)
+        plain = {name: seeds[roll.numbers[name]] + keys[roll.numbers[name]] for name in (current.me, *readers)}
+        current.held_shares = {current.me: plain[current.me]}
+        sealed = {
+            name: text(self._sealing(current, current.me, name, name).encrypt(_NONCE, plain[name], None))
+            for name in readers
+        }
+        return {name: sealed.get(name, _NOT_A_NEIGHBOUR) for name in roll.keys if name != current.me}
 
-    def mask(self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]) -> NDArray[np.uint64]:
-        """The vector under its masks, for the members whose shares have arrived here (modulo 2^64)."""
+    def mask(self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]) -> NDArray[Any]:
+        """The vector under its masks, for the members whose shares have arrived here (modulo the ring's width).
+
+        Holds one vector of the ring beside the one given, and no keystream whole.
+        """
         current = self._round(round_id, "shared")
         roll = _roll(current)
         others = sorted(set(shares) - {current.me})
@@ -80,14 +111,18 @@ class Member:
             raise SecureSumError("shares came from someone who is not a member of this round")
         if len(others) + 1 < roll.threshold:
             raise SecureSumError(f"only {len(others) + 1} members shared their secrets; {roll.threshold} are needed")
-        _check_range(vector, len(roll.keys))
-        current.held_shares = {name: self._unseal(current, name, shares[name]) for name in others}
-        current.held_shares[current.me] = current.own_shares
+        masked = roll.ring.encode(vector)
+        partners = [name for name in others if name in current.seal_secrets]
+        opened = {name: self._unseal(current, name, shares[name]) for name in partners}
+        if any(shares[name] != _NOT_A_NEIGHBOUR for name in others if name not in opened):
+            raise SecureSumError("a share came from a member that is not a neighbour of this site")
+        current.held_shares |= opened
+        current.sharers = frozenset(others) | {current.me}
+        current.fingerprint = self._fingerprints.of(masked)
         current.phase = "masked"
-        masked = vector.astype("<i8").view("<u8").copy()
         pairs = [
             (masks.pair_key(current.mask_key, roll.keys[name].mask, roll.transcript, current.me, name), name)
-            for name in others
+            for name in partners
         ]
         signed = [(key, 1 if current.me < name else -1) for key, name in pairs]
         masks.apply_masks(masked, [(masks.self_key(current.seed, roll.transcript), 1), *signed])
@@ -99,17 +134,22 @@ class Member:
         alive, gone = set(survivors), set(dropped)
         if len(alive) != len(survivors) or len(gone) != len(dropped) or alive & gone:
             raise SecureSumError("a member is named twice among survivors and dropped")
-        if alive | gone != set(current.held_shares):
+        if alive | gone != current.sharers:
             raise SecureSumError("survivors and dropped are not the members this site masked for")
         if current.me not in alive:
             raise SecureSumError("this site sent its vector, so it cannot be among the dropped")
         if len(alive) < _roll(current).threshold:
             raise SecureSumError(f"only {len(alive)} survivors; {_roll(current).threshold} are needed")
+        if self._opened_with.setdefault(current.fingerprint, frozenset(alive)) != alive:
+            raise SecureSumError(
+                "this very vector was part of a sum of other survivors before: the difference would show single sites"
+            )
         held = current.held_shares
         self._rounds[round_id] = None
         return {
-            "seeds": {name: text(held[name][: shamir.SHARE_BYTES]) for name in sorted(alive)},
-            "keys": {name: text(held[name][shamir.SHARE_BYTES :]) for name in sorted(gone)},
+            "dropped": sorted(gone),
+            "seeds": {name: text(held[name][: shamir.SHARE_BYTES]) for name in sorted(alive & set(held))},
+            "keys": {name: text(held[name][shamir.SHARE_BYTES :]) for name in sorted(gone & set(held))},
         }
 
     def _round(self, round_id: str, phase: Phase) -> _Round:
@@ -121,13 +161,9 @@ class Member:
             raise SecureSumError(f"round {round_id} is '{found}' here, so this step was done or is not due yet")
         return current
 
-    def _seal_for(self, current: _Round, reader: str) -> AESGCM:
-        return self._sealing(current, current.me, reader, reader)
-
     def _sealing(self, current: _Round, writer: str, reader: str, other: str) -> AESGCM:
-        roll = _roll(current)
-        secret = masks.agree(current.seal_key, roll.keys[other].seal, other)
-        return AESGCM(masks.derive(secret, roll.transcript, "seal", writer, reader))
+        secret = current.seal_secrets[other]
+        return AESGCM(masks.derive(secret, _roll(current).transcript, "seal", writer, reader))
 
     def _unseal(self, current: _Round, writer: str, sealed: Json) -> bytes:
         data = octets(sealed, _SEALED_BYTES, f"the sealed share of {writer}")
@@ -135,7 +171,8 @@ class Member:
             return self._sealing(current, writer, current.me, writer).decrypt(_NONCE, data, None)
         except InvalidTag as error:
             raise SecureSumError(
-                f"the share of {writer} cannot be opened: it was changed, or {writer} was told other public keys"
+                f"the share of {writer} cannot be opened: it was changed, or {writer} was told other public keys, "
+                "another threshold or another bound"
             ) from error
 
 
@@ -143,12 +180,3 @@ def _roll(current: _Round) -> Roll:
     if current.roll is None:
         raise SecureSumError("the members' keys have not arrived yet")
     return current.roll
-
-
-def _check_range(vector: NDArray[np.int64], members: int) -> None:
-    """The sum of all members' numbers must stay inside the signed ring, or it would wrap round in silence."""
-    if vector.ndim != 1 or vector.dtype != np.int64 or not len(vector):
-        raise SecureSumError("the vector must be a non-empty row of 64-bit integers")
-    limit = LARGEST // members
-    if int(vector.max()) > limit or int(vector.min()) < -limit:
-        raise SecureSumError(f"a number of the vector is beyond ±{limit}: the sum could overflow")

@@ -7,6 +7,8 @@ independent of the secret (Shamir 1979).
 
 from __future__ import annotations
 
+import itertools
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -30,15 +32,18 @@ def _value_at(coefficients: Sequence[int], point: int) -> int:
 
 
 def weights_at_zero(numbers: Sequence[int]) -> dict[int, int]:
-    """Lagrange's weights: the secret is the weighted sum of the shares with these numbers."""
+    """Lagrange's weights: the secret is the weighted sum of the shares with these numbers.
+
+    All denominators are inverted with one inversion (Montgomery's trick), as inverting is what costs.
+    """
+    product = math.prod(numbers)
+    below = [mine * math.prod(other - mine for other in numbers if other != mine) % PRIME for mine in numbers]
+    running = list(itertools.accumulate(below, lambda left, right: left * right % PRIME, initial=1))
+    inverse = pow(running[-1], -1, PRIME)
     weights = {}
-    for mine in numbers:
-        numerator = denominator = 1
-        for other in numbers:
-            if other != mine:
-                numerator = numerator * other % PRIME
-                denominator = denominator * (other - mine) % PRIME
-        weights[mine] = numerator * pow(denominator, -1, PRIME) % PRIME
+    for mine, before, own in zip(reversed(numbers), reversed(running[:-1]), reversed(below), strict=True):
+        weights[mine] = product * inverse * before % PRIME
+        inverse = inverse * own % PRIME
     return weights
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from synthema.runs.execute import generate
 from synthema.runs.facts import OUTPUT_TERMS, FactFinder
 from synthema.runs.measured import ESTIMATES
 from synthema.vocabulary.namespaces import ODRL, SYN
-from tests.e2e.house import DATASET, House, Settled, copy_of, site_policy, write_plugin
+from tests.e2e import house as houses
+from tests.e2e.house import DATASET, NOW, House, Settled, copy_of, obtain_permit, site_policy, write_plugin
 from tests.e2e.test_analysis import CODE, manifest
 from tests.e2e.test_unlogged import Full
 
@@ -89,14 +91,14 @@ def test_a_released_run_holds_the_decision_that_let_it_leave(house: House) -> No
     assert request.facts[SYN + "environment"].value == "https://w3id.org/dpv#SecureProcessingEnvironment"
     assert request.facts[ODRL + "count"].value == 0
     assert SYN + "auditHeadAge" not in request.facts, "nobody has witnessed this log"
-    assert SYN + "linkabilityRisk" not in request.facts, "no evaluator here measures it"
     files = {file["name"]: file["digest"] for file in answer["verdict"]["artefacts"]}
     _, content = house.connector.governor.released(files["evaluation.json"])
     measured = {metric["id"]: metric for metric in json.loads(content)["metrics"]}
     for operand, metric in (
         ("membershipAUC", "membershipAUC"),
         ("singlingOutRisk", "singlingOutRisk"),
-        ("inferenceRisk", "attributeInferenceAdvantage"),
+        ("linkabilityRisk", "linkabilityRisk"),
+        ("inferenceRisk", "inferenceRisk"),
     ):
         fact = request.facts[SYN + operand]
         assert fact.value == measured[metric]["upper"]
@@ -157,7 +159,9 @@ def test_an_attack_that_does_better_than_the_policy_allows_stops_the_release(hou
 
 
 @pytest.mark.article("EHDS 73(2)")
-def test_a_figure_that_nobody_measured_denies(house: House) -> None:
+def test_a_figure_that_nobody_measured_denies(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {operand: estimate for operand, estimate in ESTIMATES.items() if operand != SYN + "linkabilityRisk"}
+    monkeypatch.setattr("synthema.runs.measured.ESTIMATES", known)
     under(house, bounded("linkability risk at most: 1", "linkability risk"))
     _, shown = submitted(house)
     assert_withheld(house, shown)
@@ -291,3 +295,32 @@ def test_every_privacy_figure_a_policy_may_ask_for_has_an_estimator(house: House
     assert set(ESTIMATES) <= set(house.connector.vocabulary.operands)
     risks = {SYN + name for name in ("singlingOutRisk", "linkabilityRisk", "inferenceRisk", "membershipAUC")}
     assert set(ESTIMATES) >= risks | {SYN + "utilityScore"}
+
+
+TREES = {"compute": {"plugin": "trees", "parameters": {}}, "epsilon": 0.0}
+
+
+def without_privacy_loss(text: str) -> str:
+    """A policy that no longer asks for a bounded privacy loss: only then may a generator run that promises none."""
+    return re.sub(r"(?m)^ +(all of:\n(?= +- epsilon)|-? ?(epsilon|delta)( at most)?: .*\n)", "", text)
+
+
+def test_a_generator_without_a_privacy_promise_meets_no_bound_on_privacy_loss(house: House) -> None:
+    house.approve("trees")
+    request, answer = house.request(**TREES)
+    assert answer["effect"] == "deny"
+    unknown = [each for each in house.connector.governor.run(request.id).decision["reasons"] if each["actual"] is None]
+    assert any("privacy loss" in each["explanation"] for each in unknown)
+
+
+def test_a_generator_without_a_privacy_promise_runs_where_the_policies_let_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.approve("trees")
+    policy_of_permit = houses.permit_policy
+    monkeypatch.setattr(houses, "permit_policy", lambda *given: without_privacy_loss(policy_of_permit(*given)))
+    under(house, without_privacy_loss)
+    house.permit = obtain_permit(house, NOW, houses.BUDGET)
+    answer, shown = submitted(house, **TREES)
+    assert shown["state"] == "released", answer["verdict"]
+    assert house.snapshot().spent == 0

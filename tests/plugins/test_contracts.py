@@ -42,6 +42,24 @@ class TestMinimiseInSandbox(InSandbox, Minimise):
     pass
 
 
+class Anonymise(AnonymiserContract):
+    plugin = "anonymise"
+    parameters: ClassVar[dict[str, Any]] = {"l": 2, "t": 0.5}
+
+
+class TestAnonymise(Anonymise):
+    pass
+
+
+class TestAnonymiseInSandbox(InSandbox, Anonymise):
+    pass
+
+
+class TestMicroaggregation(AnonymiserContract):
+    plugin = "anonymise"
+    parameters: ClassVar[dict[str, Any]] = {"method": "microaggregate"}
+
+
 class Marginals(FederatedAlgorithmContract):
     plugin = "marginals"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import synthema_minimise
 from synthema.spi.manifest import load_manifest
-from tests.plugins.mgus import CODEBOOK, mgus_table
+from tests.plugins.mgus import CODEBOOK, mgus_table, split
 
 FIELDS = ["age", "sex", "hgb", "futime", "death"]
 
@@ -98,7 +98,49 @@ def test_one_patient_changes_at_most_stability_rows(rows: list[tuple[int, str]],
     assert ((before - after) + (after - before)).total() <= k
 
 
+def test_patients_are_counted_and_not_rows() -> None:
+    table = pl.DataFrame({"id": [1, 1, 1, 2, 3, 4], "age": [60] * 6, "sex": ["F"] * 4 + ["M"] * 2})
+    parameters: dict[str, object] = {"fields": ["age", "sex"], "k": 2}
+    assert synthema_minimise.anonymise(table, CODEBOOK, parameters).measures["smallestClass"] == 2
+    with pytest.raises(ValueError, match="fewer than k"):
+        synthema_minimise.anonymise(table, CODEBOOK, parameters | {"k": 3})  # four rows, but two patients
+    parameters |= {"k": 2, "small_classes": "suppress"}
+    alone = synthema_minimise.anonymise(table[:4].vstack(table[4:5]), CODEBOOK, parameters)
+    assert alone.table["sex"].to_list() == ["F"] * 4
+    assert alone.stability == 2 * 3  # a class of two patients with up to three rows each
+    assert alone.measures["suppressedRows"] == 1
+    with pytest.raises(ValueError, match="which patient"):
+        synthema_minimise.anonymise(table.with_columns(pl.lit(None, pl.Int64).alias("id")), CODEBOOK, parameters)
+
+
+def test_rows_kept_apart_are_recoded_alike_and_have_no_say() -> None:
+    train, holdout = split()
+    parameters: dict[str, object] = {"fields": FIELDS, "band": ["age"], "k": 5}
+    control = synthema_minimise.anonymise_control(holdout, train, CODEBOOK, parameters)
+    fitted = synthema_minimise.anonymise(train, CODEBOOK, parameters)
+    assert control.schema == fitted.table.schema
+    assert control.height == holdout.height  # nobody is refused among them, however few they are
+    whole = {"k": 5, "band": ["age"], "small_classes": "suppress"}
+    kept = synthema_minimise.anonymise(train, CODEBOOK, whole).table
+    apart = synthema_minimise.anonymise_control(holdout, train, CODEBOOK, whole)
+    names = ["age", "sex", "dxyr"]
+    assert 0 < apart.height < holdout.height
+    assert set(apart.select(names).rows()) <= set(kept.select(names).rows())
+
+
+def test_a_derived_column_is_kept_as_a_plain_one_where_it_can_no_longer_follow() -> None:
+    document = CODEBOOK.model_dump(mode="json")
+    end = {"name": "end", "label": "Age at the end", "type": "decimal", "minimum": 0, "maximum": 150}
+    document["variables"].append(end | {"derivation": {"kind": "sum", "of": {"age": 1, "futime": 1 / 12}}})
+    codebook = type(CODEBOOK).model_validate(document)
+    fields = ["age", "sex", "futime", "death", "end"]
+    assert synthema_minimise.anonymised_codebook(codebook, {"fields": fields}).derived == ("end",)
+    assert synthema_minimise.anonymised_codebook(codebook, {"fields": fields, "band": ["age"]}).derived == ()
+
+
 def test_the_manifest_describes_it() -> None:
     manifest = load_manifest(Path(synthema_minimise.__file__).parent / "plugin.toml")
     assert manifest.kinds == ("anonymiser",)
-    assert manifest.validate_parameters({}) == {"k": 5, "small_classes": "refuse"}
+    assert manifest.validate_parameters({}) == {
+        "k": 5, "small_classes": "refuse", "pseudonyms": False, "shift_days": 182
+    }  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,68 +17,15 @@ import synthema_secure_sum
 from synthema.spi.hookspecs import KINDS, PROJECT, Hooks
 from synthema.spi.manifest import load_manifest
 from synthema.spi.testing import AggregatorContract
-from synthema_secure_sum import Member, SecureSumError, masks, open_sum, shamir
+from synthema_secure_sum import Member, SecureSumError, masks, shamir
 from synthema_secure_sum.wire import octets
-
-Vectors = dict[str, NDArray[np.int64]]
-
-
-class Round:
-    """All members in one process, each step on demand."""
-
-    def __init__(self, vectors: Mapping[str, NDArray[np.int64]], threshold: int, round_id: str = "round-1") -> None:
-        self.vectors = dict(vectors)
-        self.threshold = threshold
-        self.id = round_id
-        self.members = {name: Member() for name in vectors}
-        self.keys = {name: member.advertise(round_id, name) for name, member in self.members.items()}
-        self.sealed: dict[str, dict[str, str]] = {}
-        self.masked: dict[str, NDArray[np.uint64]] = {}
-
-    def share(self, *absent: str) -> None:
-        for name, member in self.members.items():
-            if name not in absent:
-                self.sealed[name] = member.share(self.id, self.keys, self.threshold)
-
-    def inbox(self, name: str) -> dict[str, str]:
-        return {writer: sealed[name] for writer, sealed in self.sealed.items() if writer != name}
-
-    def mask(self, *absent: str) -> None:
-        for name in self.sealed:
-            if name not in absent:
-                self.masked[name] = self.members[name].mask(self.id, self.vectors[name], self.inbox(name))
-
-    def unmask(self, *silent: str) -> dict[str, object]:
-        dropped = sorted(set(self.sealed) - set(self.masked))
-        return {
-            name: self.members[name].unmask(self.id, sorted(self.masked), dropped)
-            for name in self.masked
-            if name not in silent
-        }
-
-    def open(self, answers: Mapping[str, object]) -> NDArray[np.int64]:
-        return open_sum(self.id, self.keys, self.masked, answers, self.threshold)
-
-    def total(self) -> NDArray[np.int64]:
-        return np.sum([self.vectors[name] for name in self.masked], axis=0)
-
-
-def vectors(count: int, length: int = 50, seed: int = 0) -> Vectors:
-    generator = np.random.default_rng(seed)
-    return {f"did:web:site{i}.example": generator.integers(-(2**40), 2**40, length) for i in range(count)}
-
-
-def through_masking(count: int = 5, threshold: int = 3) -> Round:
-    run = Round(vectors(count), threshold)
-    run.share()
-    run.mask()
-    return run
+from tests.plugins.secure_round import Round, through_masking, vectors
 
 
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), count=st.integers(2, 7), length=st.integers(1, 40))
+@given(data=st.data(), count=st.integers(3, 7), length=st.integers(1, 40))
 def test_the_sum_is_exact_bit_for_bit_also_after_drop_outs(data: st.DataObject, count: int, length: int) -> None:
-    threshold = data.draw(st.integers(count // 2 + 1, count))
+    threshold = data.draw(st.integers(max(3, count // 2 + 1), count))
     limit = (2**63 - 1) // count
     numbers = st.lists(st.integers(-limit, limit), min_size=length, max_size=length)
     inputs = {f"s{i}": np.array(data.draw(numbers), dtype=np.int64) for i in range(count)}
@@ -96,16 +42,16 @@ def test_the_sum_is_exact_bit_for_bit_also_after_drop_outs(data: st.DataObject, 
     assert opened.tolist() == run.total().tolist()
 
 
-@pytest.mark.parametrize(("count", "threshold"), [(2, 2), (3, 3), (30, 20), (100, 67)])
-def test_two_to_a_hundred_members(count: int, threshold: int) -> None:
+@pytest.mark.parametrize(("count", "threshold"), [(3, 3), (4, 3), (30, 20), (31, 28), (100, 67)])
+def test_three_to_a_hundred_members(count: int, threshold: int) -> None:
     run = Round(vectors(count, length=20), threshold)
     run.share()
-    run.mask(*list(run.members)[: (count - threshold) // 2])
+    run.mask(*list(run.members)[: count - threshold])
     assert run.open(run.unmask()).tolist() == run.total().tolist()
 
 
 def test_vectors_longer_than_a_cache_chunk() -> None:
-    run = Round(vectors(3, length=2 * masks.CHUNK + 7), 3)
+    run = Round(vectors(3, length=2 * masks.CHUNK_BYTES // 8 + 7), 3)
     run.share()
     run.mask()
     assert np.array_equal(run.open(run.unmask()), run.total())
@@ -213,7 +159,7 @@ def test_a_wrong_answer_is_found_when_opening() -> None:
     run = through_masking(3)
     answers = copy.deepcopy(run.unmask())
     first, second, _ = sorted(answers)
-    seeds = answers[first]["seeds"]  # type: ignore[index]
+    seeds = answers[first]["seeds"]
     seeds[first], seeds[second] = seeds[second], seeds[first]
     with pytest.raises(SecureSumError, match=r"belong together|committed to"):
         run.open(answers)
@@ -306,10 +252,10 @@ def test_the_manifest_names_the_hooks_the_plugin_has() -> None:
 
 
 def test_the_hooks_run_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Round(vectors(2), 2)
+    run = Round(vectors(3), 3)
     for name in run.members:
         monkeypatch.setattr(synthema_secure_sum, "_member", run.members[name])
-        run.sealed[name] = synthema_secure_sum.secure_sum_share(run.id, run.keys, 2)
+        run.sealed[name] = synthema_secure_sum.secure_sum_share(run.id, run.keys, 3, 2**41, 1)
     for name in run.members:
         monkeypatch.setattr(synthema_secure_sum, "_member", run.members[name])
         run.masked[name] = synthema_secure_sum.secure_sum_mask(run.id, run.vectors[name], run.inbox(name))
@@ -317,7 +263,7 @@ def test_the_hooks_run_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in run.members:
         monkeypatch.setattr(synthema_secure_sum, "_member", run.members[name])
         answers[name] = synthema_secure_sum.secure_sum_unmask(run.id, sorted(run.members), [])
-    opened = synthema_secure_sum.secure_sum_open(run.id, run.keys, run.masked, answers, 2)
+    opened = synthema_secure_sum.secure_sum_open(run.id, run.keys, run.masked, answers, 3, 2**41, 1)
     assert np.array_equal(opened, run.total())
     monkeypatch.setattr(synthema_secure_sum, "_member", Member())
     assert set(synthema_secure_sum.secure_sum_advertise("round-2", "a")) == {"mask", "seal", "seed"}
@@ -327,3 +273,10 @@ class TestContract(AggregatorContract):
     """What holds for every aggregator, its values crossing a process boundary."""
 
     plugin = "secure-sum"
+
+
+class TestContractIn32Bits(AggregatorContract):
+    """The same, for numbers that are small enough for the narrow ring."""
+
+    plugin = "secure-sum"
+    bound = 2**20

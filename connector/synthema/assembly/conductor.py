@@ -1,8 +1,12 @@
-"""A hub conducts a study: agreements, plan, invitations, rounds, quarantine, evidence, release, certificate.
+"""A hub conducts a study: agreements, plan, orders, rounds, quarantine, evidence, release, certificate.
 
-The hub holds no patient data. What it makes from the opened sums stays in
-quarantine until every site has measured it inside and signed what it found;
+Each site is ordered to compute by a transfer of the format ``Synthema-Compute`` under its agreement
+(Dataspace Protocol), and decides alone; the study goes on with those who permit it, as long as they are
+enough. The hub holds no patient data. What it makes from the opened sums stays in
+quarantine until every site whose data are in it has measured it inside and signed what it found;
 one missing or failing site and it is withheld.
+
+A hub that stops or is killed goes on at its next start with the orders and the rounds that were under way.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from sqlalchemy import Connection
 from synthema.assembly import study_store as store
 from synthema.assembly.asking import ask
 from synthema.assembly.hub_acts import HubActs, Vouched
+from synthema.assembly.ordering import Orders
 from synthema.assembly.problems import input_error
 from synthema.assembly.publication import Publication, certificate_content
 from synthema.assembly.shelf import Shelf
@@ -39,7 +44,7 @@ from synthema.certification.model import NEEDED_ACTS, undecided
 from synthema.datasets.codebook import Codebook
 from synthema.dataspace import Dataspace, PeerClient
 from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
-from synthema.federation import Coordinator, StudyFile, StudyPlan, StudyResult, require_loopback
+from synthema.federation import Closing, Coordinator, StudyFile, StudyPlan, StudyResult, require_loopback
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.execute import table_bytes
@@ -74,6 +79,7 @@ class Conductor:
         self._peers = peers
         self._coordinator = coordinator
         self._trust = trust
+        self._orders = Orders(dataspace, peers)
         self._publication = Publication(rooms, governor, trust, shelf)
         self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="conductor")
@@ -89,7 +95,7 @@ class Conductor:
         now = self._rooms.clock.now()
         document = study.model_dump(mode="json")
         self._rooms.database.write(lambda c: store.insert_study(c, identifier, study.title, document, now))
-        self._workers.submit(self._conduct_guarded, identifier, study, codebook)
+        self._workers.submit(self._guarded, identifier, self._conduct, identifier, study, codebook)
         return identifier
 
     def study(self, identifier: str) -> ConductedStudy:
@@ -123,49 +129,88 @@ class Conductor:
         raise NotFoundError("no study here made this certificate", fix="sign a certificate of this hub")
 
     def recover(self) -> None:
-        """After a restart: studies that were under way have failed; their candidates are deleted."""
+        """After a restart: orders and rounds under way go on; what was further has failed, its candidates deleted."""
+        going_on = set()
         for study in self.studies():
-            if study.state not in store.FINAL:
-                self._end(study.id, ConductState.FAILED, "the hub stopped while the study was under way")
-        if self._studies.exists():  # candidates of studies that have ended: the hub was killed before it deleted them
-            shutil.rmtree(self._studies)
+            if study.state in store.FINAL:
+                continue
+            if study.plan is not None and study.state in (ConductState.INVITING, ConductState.RUNNING):
+                going_on.add(study.id)
+                self._workers.submit(self._guarded, study.id, self._take_up, StudyPlan.model_validate(study.plan))
+            else:
+                reason = "the hub stopped while the study was under way"
+                self._coordinator.abandon(study.id, reason)
+                self._end(study.id, ConductState.FAILED, reason)
+        for folder in self._studies.glob("*"):  # of ended studies: the hub was killed before it deleted them
+            if folder.name not in going_on:
+                shutil.rmtree(folder)
 
     def close(self) -> None:
-        """Stop; studies under way fail at the next start."""
+        """Stop; studies under way go on at the next start."""
         self._closing.set()
+        self._coordinator.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     # the way of a study --------------------------------------------------------------------
 
-    def _conduct_guarded(self, identifier: str, study: StudyFile, codebook: Codebook) -> None:
+    def _guarded(self, identifier: str, work: Callable[..., None], *given: Any) -> None:
+        """Do a study's work in this thread; whatever ends it is written down, unless the hub stops."""
         try:
-            self._conduct(identifier, study, codebook)
+            work(*given)
+        except Closing:
+            return
         except SynthemaError as error:
-            self._end(identifier, ConductState.FAILED, error.message)
+            if not self._closing.is_set():
+                self._coordinator.abandon(identifier, error.message)
+                self._end(identifier, ConductState.FAILED, error.message)
         except Exception:
-            self._end(identifier, ConductState.FAILED, "an internal fault; see the server's log")
+            if not self._closing.is_set():
+                self._end(identifier, ConductState.FAILED, "an internal fault; see the server's log")
             raise
 
     def _conduct(self, identifier: str, study: StudyFile, codebook: Codebook) -> None:
+        if study.catalogue is not None:
+            study = study.with_sites(self._orders.sites_for(study.catalogue))
         agreements = {site.did: self._agreement(identifier, site.did, site.dataset) for site in study.sites}
-        folder = self._folder(identifier)
-        plugins = [self._rooms.plugins.require(name) for name in study.plugins]
-        with self._rooms.sandbox.open_session(plugins, folder / "work") as session:
+        with self._session(identifier, study.plugins) as session:
             plan = self._plan(identifier, study, codebook, agreements, session)
+            made = self._compute(plan, session)
+        self._bring_out(plan, made)
+
+    def _take_up(self, plan: StudyPlan) -> None:
+        """Go on with a study after a restart, from its orders or from the round that was open."""
+        self._note(plan.id, {"kind": "resumed", "text": "the hub was restarted and goes on where it was"})
+        with self._session(plan.id, [use.plugin for use in plan.uses]) as session:
+            made = self._compute(plan, session)
+        self._bring_out(plan, made)
+
+    def _session(self, identifier: str, names: Sequence[str]) -> Session:
+        plugins = [self._rooms.plugins.require(name) for name in names]
+        return self._rooms.sandbox.open_session(plugins, self._folder(identifier) / "work")
+
+    def _compute(self, plan: StudyPlan, session: Session) -> tuple[StudyResult, bytes] | None:
+        """Order, run the rounds, and make what comes of the sums; None where the study has ended."""
+        if not self._coordinator.knows(plan.id):
             if silent := self._acts.why_not(plan, self._datasets(plan)):
-                self._end(identifier, ConductState.REFUSED, silent)
-                return
+                self._end(plan.id, ConductState.REFUSED, silent)
+                return None
             self._coordinator.invite(plan)
+        if self.study(plan.id).state is ConductState.INVITING:
             if not self._invite(plan):
-                self._coordinator.stop(plan.id, "a site refused")
-                self._end(identifier, ConductState.REFUSED, "a site's policy refused; its decision says why")
-                return
-            self._note(identifier, {"kind": "rounds", "text": "all sites take part; rounds begin"},
+                return None
+            self._note(plan.id, {"kind": "rounds", "text": "enough sites take part; rounds begin"},
                        state=ConductState.RUNNING)  # fmt: skip
-            result = self._coordinator.run_study(plan.id, session)
-            content = table_bytes(self._sample(session, plan, result).table)
+        if (ended := self._coordinator.study(plan.id).reason) is not None:  # the hub stopped before it said so here
+            raise PeerError(ended, fix="read the reason; a new attempt is a new study")
+        result = self._coordinator.result(plan.id) or self._coordinator.run_study(plan.id, session)
+        return result, table_bytes(self._sample(session, plan, result).table)
+
+    def _bring_out(self, plan: StudyPlan, made: tuple[StudyResult, bytes] | None) -> None:
+        if made is None:
+            return
+        result, content = made
         self._quarantine(plan, result, content)
-        evidence = self._gather_evidence(plan, digest_bytes(content))
+        evidence = self._gather_evidence(_contributed(plan, result), plan, digest_bytes(content))
         self._release_or_stop(plan, result, content, evidence)
 
     def _agreement(self, identifier: str, site: str, dataset: str) -> str:
@@ -199,13 +244,25 @@ class Conductor:
         return plan
 
     def _invite(self, plan: StudyPlan) -> bool:
-        """Ask every site, also after a refusal: each decision is worth knowing."""
-        permitted = True
-        for site in plan.dids:
-            answer = ask(self._peers, site, "/federation/invitations", {"plan": plan.model_dump(mode="json")})
-            permitted &= answer["effect"] == "permit"
-            self._note(plan.id, {"kind": "answer", "site": site, "text": answer["effect"], "answer": answer})
-        return permitted
+        """Order every site to compute, also after a refusal: each decision is worth knowing.
+
+        The study goes on with those who permit, if they are enough. One that does not answer now may come late.
+        """
+        known = {event["site"]: event["answer"] for event in self.study(plan.id).events if event["kind"] == "answer"}
+        answers = known | self._orders.place(plan, [site for site in plan.dids if site not in known])
+        for site, answer in answers.items():
+            if site not in known:
+                self._note(plan.id, {"kind": "answer", "site": site, "text": answer["effect"], "answer": answer})
+            if answer["effect"] == "deny":
+                self._coordinator.without(plan.id, site, " ".join(answer["sentences"]))
+        denied = [site for site, answer in answers.items() if answer["effect"] == "deny"]
+        if len(plan.dids) - len(denied) >= plan.minimum_sites:
+            return True
+        said = f"{len(denied)} of {len(plan.dids)} sites refused, and {plan.minimum_sites} are needed"
+        self._coordinator.abandon(plan.id, "too many sites refused")
+        told = "; ".join(f"{site}: {' '.join(answers[site]['sentences'])}" for site in denied)
+        self._end(plan.id, ConductState.REFUSED, f"{said}. {told}"[:2000])
+        return False
 
     def _sample(self, session: Session, plan: StudyPlan, result: StudyResult) -> Generated:
         generated = session.call(
@@ -237,11 +294,11 @@ class Conductor:
 
         self._rooms.database.write(keep)
 
-    def _gather_evidence(self, plan: StudyPlan, candidate: str) -> dict[str, dict[str, Any]]:
-        """Let every site measure the candidate; returns site → evidence credential and series for plots."""
+    def _gather_evidence(self, contributed: StudyPlan, plan: StudyPlan, candidate: str) -> dict[str, dict[str, Any]]:
+        """Let every site whose data are in it measure the candidate; site → evidence credential, series for plots."""
         order = {"plan": plan.model_dump(mode="json"), "candidate": candidate}
         runs: dict[str, str] = {}
-        for site in plan.dids:
+        for site in contributed.dids:
             answer = ask(self._peers, site, "/federation/evaluations", order)
             if answer["effect"] != "permit":
                 raise DeniedError(
@@ -289,21 +346,22 @@ class Conductor:
             for site, statement in statements.items()
             for text in _failures(statement, evidence[site])
         ]
-        if failures or set(statements) != set(plan.dids):
+        contributed = _contributed(plan, result)
+        if failures or set(statements) != set(contributed.dids):
             self._end(plan.id, ConductState.STOPPED, "; ".join(failures) or "evidence is missing", {"series": series})
             return
         vouched = {site: Vouched(statements[site], str(found["credential"]["id"])) for site, found in evidence.items()}
-        acts = self._acts.certifying(plan, self._datasets(plan), vouched, candidate_iri(candidate))
+        acts = self._acts.certifying(contributed, self._datasets(plan), vouched, candidate_iri(candidate))
         denied = "; ".join(dict.fromkeys(act.refusal() for act in acts if not act.permitted))
         if denied:
             found: dict[str, Any] = {"series": series, "acts": [act.as_dict() for act in acts]}
-            self._end(plan.id, ConductState.STOPPED, f"the hub's own policies: {denied}", found, plan, acts)
+            self._end(plan.id, ConductState.STOPPED, f"the hub's own policies: {denied}", found, contributed, acts)
             return
-        release, acts = self._record_release(plan, candidate, evidence, acts)
+        release, acts = self._record_release(contributed, candidate, evidence, acts)
         document = certificate_content(
             self._rooms, plan, result, content, statements,
             {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
-            self._acts.proven(plan, acts),
+            self._acts.proven(contributed, acts),
         )  # fmt: skip
         now = self._rooms.clock.now()
         told = {"series": series, "acts": [act.as_dict() for act in acts]}
@@ -392,6 +450,12 @@ def _failures(statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list
     words = [str(text)[:2000] for text in evidence.get("refusals", [])]
     found = (words or [f"its decision on '{action}' is to deny" for action in denied]) if denied else []
     return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED_ACTS))]
+
+
+def _contributed(plan: StudyPlan, result: StudyResult) -> StudyPlan:
+    """The plan with those members only whose data are in an opened sum: they decide on what comes of it."""
+    contributors = {site for record in result.rounds for site in record.survivors}
+    return plan.model_copy(update={"members": tuple(m for m in plan.members if m.did in contributors)})
 
 
 def read_study(document: Mapping[str, Any]) -> StudyFile:

@@ -15,6 +15,7 @@ from synthema.certification.countersign import Countersigning
 from synthema.clock import Clock
 from synthema.config import Settings
 from synthema.dataspace import PeerClient, fetch_did_document
+from synthema.dataspace.transport import trust as trust_authorities
 from synthema.identity import DidResolver, FileSigner, did_document
 from synthema.identity.parties import Live, Parties
 from synthema.provenance import (
@@ -47,6 +48,8 @@ class Outside:
         """Put together what speaks with others, over the rooms inside."""
         rooms = inside.rooms
         settings, database, log, signer, clock = rooms.settings, rooms.database, rooms.log, rooms.signer, rooms.clock
+        if settings.trusted_authorities is not None:
+            trust_authorities(settings.home / settings.trusted_authorities)
         parties = Parties(settings.peers, _read_origins(settings))
         countersigning = Countersigning(database, log, inside.people, settings.did, clock)
         resolver = _resolver(settings, parties, signer, clock, countersigning, log)

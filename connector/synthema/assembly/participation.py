@@ -15,21 +15,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synthema.assembly.asking import ask
+from synthema.assembly.disclosing import told_of, told_of_error
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
-from synthema.canonical import canonical_json, digest_bytes
+from synthema.canonical import canonical_json, digest, digest_bytes
 from synthema.certification import candidate_iri
 from synthema.certification.review import ReviewRecord, review_evidence, review_measurements
 from synthema.dataspace import PeerClient
 from synthema.dpia import Evidence
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
-from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan, require_loopback
+from synthema.federation import (
+    Outcome,
+    Participant,
+    ParticipationState,
+    SiteLimits,
+    StudyPlan,
+    StudyRecords,
+    require_loopback,
+)
 from synthema.identity import DidResolver
 from synthema.ids import new_id
 from synthema.runs.execute import JSON, PARQUET, evaluate_rows, read_table
-from synthema.runs.governor import Answer, Governor
+from synthema.runs.governor import Governor
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState
 from synthema.runs.release import DecidedAct
@@ -39,38 +47,58 @@ from synthema.runs.waiting import CANDIDATE, lacks_review, rows_of, wait_for_rev
 
 MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
 SETTLING_SECONDS = 20.0
-PATIENCE = 10  # unanswered polls, a second apart
+SECONDS_BETWEEN_CALLS = 1.0
+HTTP_SERVER_ERROR = 500
 
 
 class HubChannel:
     """A site's way to the hub during rounds: the site calls, it is never called.
 
-    A hub that does not answer for a moment is asked again; one that stays away ends the study here.
+    A hub that does not answer is asked again for so many ``seconds``, since it may be on its way back
+    and then goes on where it was; one that stays away longer ends the study here.
     """
 
-    def __init__(self, peers: PeerClient, hub: str) -> None:
+    def __init__(self, peers: PeerClient, hub: str, seconds: float) -> None:
         self._peers = peers
         self._hub = hub
-        self._failures = 0
+        self._seconds = seconds
+        self._since: float | None = None
 
     def post(self, study_id: str, data: bytes) -> None:
-        """Hand in one parcel."""
+        """Hand in one parcel; raises :class:`PeerError` with the hub's words when it does not take it."""
+        path = f"/federation/studies/{study_id}/answers"
         parcel = {"parcel": base64.b64encode(data).decode()}
-        ask(self._peers, self._hub, f"/federation/studies/{study_id}/answers", parcel)
+        while True:
+            try:
+                status, answer = self._peers.post(self._hub, path, parcel)
+            except PeerError as silence:
+                self._wait(silence)
+                continue
+            if status < HTTP_SERVER_ERROR:
+                break
+            self._wait(PeerError(f"{self._hub} answered {status}", fix="ask its operator"))
+        self._since = None
+        if status >= 400:
+            said = answer.get("message", "") if isinstance(answer, dict) else ""
+            raise PeerError(f"{self._hub} answered {status}: {said or 'nothing readable'}", fix="ask its operator")
 
     def poll(self, study_id: str, after: int) -> bytes | None:
         """The next parcel; None when there is none yet."""
         path = f"/federation/studies/{study_id}/next?after={after}"
         try:
             parcel = self._peers.get_bytes(self._hub, path, MAX_CANDIDATE_BYTES)
-        except PeerError:
-            self._failures += 1
-            if self._failures >= PATIENCE:
-                raise
-            time.sleep(1.0)
+        except PeerError as silence:
+            self._wait(silence)
             return None
-        self._failures = 0
+        self._since = None
         return parcel or None
+
+    def _wait(self, silence: PeerError) -> None:
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since >= self._seconds:
+            raise silence
+        time.sleep(SECONDS_BETWEEN_CALLS)
 
 
 class RoundSession:
@@ -110,15 +138,42 @@ class Participation:
     # rounds ----------------------------------------------------------------------------
 
     def invited(self, caller: str, plan: StudyPlan) -> dict[str, Any]:
-        """Decide an invitation; on permit take part in the background. The answer carries the reasons."""
+        """Decide an invitation; on permit take part in the background. The answer is what the caller may know."""
         _require_coordinator(plan, caller)
-        require_loopback(self._peers.peer(plan.coordinator).url)
-        request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
-        self._require_codebook(plan, request)
-        answer = self._governor.request(request)
+        try:
+            require_loopback(self._peers.peer(plan.coordinator).url)
+            self._require_permit(plan)
+            request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
+            self._require_codebook(plan, request)
+            answer = self._governor.request(request)
+        except SynthemaError as error:
+            self._note_refusal(plan, error)
+            raise DeniedError(self.told(error), fix="ask the site's data protection officer") from error
         if answer.grant is not None:
             self._workers.submit(self._take_part, plan, answer.grant, request)
-        return answer_json(answer)
+        return told_of(answer, self._rooms.settings.refusals_tell)
+
+    def _require_permit(self, plan: StudyPlan) -> None:
+        """Refuse a study whose data permit is not known here, or is not in force (EHDS Art. 68)."""
+        permits, now = self._rooms.permits, self._rooms.clock.now()
+        if plan.permit is None:
+            return
+        if permits.approved_at(plan.permit) is None:
+            raise DeniedError(
+                "the data permit the study rests on is not known here",
+                fix="have the permit taken in first: synthema permit import",
+            )
+        if (ended := permits.ended(plan.permit, now)) is not None:
+            raise DeniedError(f"the study cannot go on: {ended}", fix="ask who issued the permit")
+
+    def _note_refusal(self, plan: StudyPlan, error: SynthemaError) -> None:
+        rooms = self._rooms
+        records = StudyRecords(rooms.log.iri, rooms.settings.did)
+        rooms.log.record(records.refused(plan, f"{error.message}; {error.fix}", rooms.clock.now()))
+
+    def told(self, error: SynthemaError) -> str:
+        """What a coordinator may know of an error that ended this site's part."""
+        return told_of_error(error, self._rooms.settings.refusals_tell)
 
     def _require_codebook(self, plan: StudyPlan, request: RunRequest) -> None:
         """Refuse a plan made for other tables before anything is granted or spent; needs no data."""
@@ -139,11 +194,11 @@ class Participation:
             )
 
     def _take_part(self, plan: StudyPlan, grant: Grant, request: RunRequest) -> None:
-        participant = self._participant(plan.coordinator)
+        participant = self._participant(plan.coordinator, request.id, plan)
         try:
             session = self._governor.start(grant, request)
         except SynthemaError as error:
-            participant.refuse(plan, error.message)
+            participant.refuse(plan, error)
             return
         try:
             limits = self._limits(plan, grant, session)
@@ -181,13 +236,27 @@ class Participation:
             minimum_sites=grant.minimum_parties,
             tolerated_colluders=self._rooms.settings.tolerated_colluders,
             stability=session.prepared.stability,
+            parameters_digest=digest(session.request.compute.parameters),
+            bound=plan.bound,
         )
 
-    def _participant(self, hub: str) -> Participant:
+    def _participant(self, hub: str, run: str | None = None, plan: StudyPlan | None = None) -> Participant:
+        """A site in a study; before each round of a run its policies are asked again, on the facts of that moment.
+
+        So a round is refused once the exclusion list is older than the policies allow, the permit or agreement has
+        ended, or a policy was withdrawn.
+        """
         rooms = self._rooms
+
+        def still_permitted() -> None:
+            if run is not None and plan is not None:
+                self._governor.require_still_permitted(run)
+                self._require_permit(plan)
+
         return Participant(
             rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did,
-            HubChannel(self._peers, hub),
+            HubChannel(self._peers, hub, rooms.settings.hub_silence_seconds),
+            silence_seconds=rooms.settings.hub_silence_seconds, check=still_permitted, tell=self.told,
         )  # fmt: skip
 
     def recover(self) -> None:
@@ -206,7 +275,7 @@ class Participation:
         answer = self._governor.request(request)
         if answer.grant is not None:
             self._workers.submit(self._measure, plan, candidate, answer.grant, request, contribution)
-        return answer_json(answer)
+        return told_of(answer, self._rooms.settings.refusals_tell)
 
     def evidence(self, caller: str, run: str) -> dict[str, Any]:
         """How an evaluation stands, with its evidence when there is any; only for the hub that asked."""
@@ -216,8 +285,10 @@ class Participation:
         with self._lock:
             evidence, broken = self._evidence.get(run), self._broken.get(run)
         if broken is not None:  # its figures were released, and then no statement could be made of them
-            return {"state": str(RunState.FAILED), "reason": broken, "evidence": None}
-        return {"state": str(record.state), "reason": record.reason, "evidence": evidence}
+            said = self.told(DeniedError(broken, fix="ask the site"))
+            return {"state": str(RunState.FAILED), "reason": said, "evidence": None}
+        reason = None if record.reason is None else self.told(DeniedError(record.reason, fix="ask the site"))
+        return {"state": str(record.state), "reason": reason, "evidence": evidence}
 
     def _measure(self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str) -> None:
         try:
@@ -373,18 +444,6 @@ class Participation:
     def close(self) -> None:
         """Stop taking new work; what runs is ended with the connector."""
         self._workers.shutdown(wait=False, cancel_futures=True)
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """An answer for the party that asked: decision, sentences, and the run to ask about."""
-    decision = answer.decision
-    return {
-        "run": answer.run,
-        "effect": decision.effect,
-        "sentences": [*decision.sentences(), *answer.notes],
-        "decision": decision.as_dict(),
-        "decisionDigest": decision.digest,
-    }
 
 
 def _require_coordinator(plan: StudyPlan, caller: str) -> None:

@@ -44,10 +44,20 @@ ATTACKS = frozenset(
     {
         "membershipAUC",
         "membershipTPR",
+        "membershipTPRStrict",
+        "outlierMembershipAUC",
+        "shadowMembershipAUC",
+        "shadowMembershipTPR",
+        "shadowMembershipTPRStrict",
+        "canaryAUC",
+        "linkabilityRisk",
+        "inferenceRisk",
+        "identityDisclosureRisk",
         "attributeInferenceAdvantage",
         "singlingOutRisk",
         "copiedRowShare",
         "nearestRecordRatio",
+        "nearestRecordShare",
     }
 )
 LIMITS = (

@@ -35,6 +35,7 @@ ASSUMPTIONS: Final = (
     "one patient is the unit: all records of a patient count as one",
     "each mechanism drew the noise it states, scaled to the most one patient can change",
     "patients who are in several datasets of this site are counted in each of them separately",
+    "patients who are at several sites are counted at each of them: sites do not link patients",
 )
 
 _ORDERS: Final = tuple(1 + 10 ** (step / 25) for step in range(-75, 126))

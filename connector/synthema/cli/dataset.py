@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from synthema.cli.client import call
-from synthema.cli.files import codebook_text, read_text, read_yaml
+from synthema.cli.files import codebook_text, read_json, read_text, read_yaml, write_new
 from synthema.cli.options import HERE, HomeOption
 from synthema.cli.output import Format, FormatOption, answer, say, short, show_table, working
 from synthema.errors import InputError
@@ -94,20 +94,24 @@ def check(file: TableArgument, codebook: CodebookOption, output: FormatOption = 
 
     book = _codebook(codebook)
     inspection = inspect_source(file, book)
-    quality = assess(inspection.table, book).as_dict() if inspection.table is not None else None
-    blocked = quality is not None and any(finding["severity"] == "block" for finding in quality["findings"])
+    quality = assess(inspection.table, book) if inspection.table is not None else None
+    weighed = quality.findings if quality else ()
     found = {
+        "file": str(file),
         "rows": inspection.rows,
         "findings": [
             {"column": f.column, "sentence": f.sentence, "fix": f.fix, "lines": f.lines} for f in inspection.findings
         ],
-        "quality": quality,
-        "fit": not inspection.findings and not blocked,
+        "quality": quality.as_dict() if quality else None,
+        "lines": [[inspection.lines[row] for row in finding.rows] for finding in weighed],
+        "fit": not inspection.findings and (quality is None or quality.passes),
     }
 
     def show(value: dict[str, Any]) -> None:
         say(*(finding.text() for finding in inspection.findings))
-        say(*(_warnings(quality) if quality else []))
+        for finding in weighed:
+            head = "This keeps the table out" if finding.severity == "block" else "Look at this"
+            say(f"{head}: {finding.text(inspection.lines)}")
         say(
             f"{inspection.rows} rows: nothing is in the way of taking this table in."
             if value["fit"]
@@ -117,6 +121,62 @@ def check(file: TableArgument, codebook: CodebookOption, output: FormatOption = 
     answer(found, output, show)
     if not found["fit"]:
         raise typer.Exit(InputError.exit_status)
+
+
+@app.command("codebook")
+def codebook_draft(
+    schema: Annotated[
+        Path, typer.Argument(help="A SYNTHEMA JSON schema, or a flat JSON Schema.", metavar="SCHEMA.json")
+    ],
+    name: Annotated[str, typer.Option("--name", help="Short name of the codebook, e.g. aml-clinic.")],
+    title: Annotated[str, typer.Option("--title", help="Title for people.")],
+    disease: Annotated[
+        str, typer.Option("--disease", help="The disease as a word or IRI of the vocabulary, e.g. AML.")
+    ],
+    dictionary: Annotated[
+        str | None,
+        typer.Option("--dictionary", help="Bundled dictionary that lends what it knows.", metavar="NAME"),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", "-o", help="File to write the draft to.", metavar="FILE.yaml")
+    ] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Draft a codebook from a schema, and say what a person must still fill in; reads no data.
+
+    Example: synthema dataset codebook AML_schema.json --name aml --title AML --disease AML --dictionary aml -o aml.yaml
+    """
+    from synthema.datasets import dictionary as bundled_dictionary
+    from synthema.datasets.importing import import_schema
+    from synthema.vocabulary import load_vocabulary
+
+    draft = import_schema(
+        read_json(schema),
+        name=name,
+        title=title,
+        disease=load_vocabulary().diseases.resolve(disease),
+        known=bundled_dictionary(dictionary) if dictionary else None,
+        where=str(schema),
+    )
+    if into is not None:
+        write_new(into, draft.text().encode())
+    found = {
+        "draft": draft.document,
+        "open": draft.open_points,
+        "assumed": draft.assumed,
+        "flags": draft.flags,
+        "leftOut": draft.left_out,
+    }
+
+    def show(_value: dict[str, Any]) -> None:
+        if into is None:
+            say(draft.text().rstrip())
+            return
+        say(f"{len(draft.document['variables'])} variables are in the draft {into}.")
+        say(*(f"Open: {point}" for point in draft.open_points), *(f"Left out: {point}" for point in draft.left_out))
+        say(f"{len(draft.assumed) + len(draft.flags)} things were assumed; they stand at the head of the file.")
+
+    answer(found, output, show)
 
 
 def _codebook(given: str) -> Codebook:

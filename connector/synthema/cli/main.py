@@ -23,6 +23,7 @@ from synthema.cli import (
     credential,
     dataset,
     dpia,
+    evaluate,
     key,
     legal,
     lineage,
@@ -97,6 +98,7 @@ def front(
 
 
 connector.add_to(app)
+evaluate.add_to(app)
 catalogue.add_to(dataset.app)
 cert_registry.add_to(cert.app)
 agreement.add_to(dataset.offer)

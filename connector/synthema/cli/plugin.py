@@ -185,6 +185,7 @@ def _contract_tests(name: str, kinds: Any, parameters: dict[str, Any]) -> str:
         "anonymiser": "AnonymiserContract",
         "generator": "GeneratorContract",
         "federated-algorithm": "FederatedAlgorithmContract",
+        "federated-analysis": "FederatedAnalysisContract",
         "aggregator": "AggregatorContract",
         "evaluator": "EvaluatorContract",
         "analysis": "AnalysisContract",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -18,8 +17,6 @@ app = typer.Typer(help="Studies between sites: check, run, follow.")
 
 STATUS_OF = {"released": 0, "refused": 3, "stopped": 6, "failed": 6}
 """Final state of a study → exit status."""
-
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 StudyArgument = Annotated[Path, typer.Argument(help="What the researcher decided.", metavar="STUDY.yaml")]
 CodebookOption = Annotated[
@@ -39,21 +36,26 @@ def check(study: StudyArgument, codebook: CodebookOption = None, output: FormatO
 
     Example: synthema study check study.yaml
     """
-    form, book = _read(study, codebook)
     from synthema.datasets.codebook import dictionary, read_codebook
+    from synthema.federation.form import check_study
 
+    form, book = _read(study, codebook)
     known = read_codebook(book, form["codebook"]) if "\n" in book else dictionary(book)
-    for field in form["fields"]:
-        known.variable(field)
-    found = {"title": form["title"], "sites": len(form["sites"]), "codebook": known.id, "fields": form["fields"]}
-    answer(
-        found,
-        output,
-        lambda value: say(
-            f"{value['title']}: {value['sites']} sites, {len(value['fields'])} variables of {value['codebook']}. "
-            "The file is complete."
-        ),
-    )
+    check_study(study, known)
+    found = {
+        "title": form["title"],
+        "sites": len(form["sites"]) or None,
+        "codebook": known.id,
+        "fields": form["fields"],
+    }
+
+    def text(value: dict[str, Any]) -> None:
+        sites = f"{value['sites']} sites" if value["sites"] else "the sites that the catalogue query finds"
+        say(
+            f"{value['title']}: {sites}, {len(value['fields'])} variables of {value['codebook']}. The file is complete."
+        )
+
+    answer(found, output, text)
 
 
 @app.command("run")
@@ -71,32 +73,85 @@ def run(
     """
     form, book = _read(study, codebook)
     started = call_served(home, "study/start", {"study": form, "codebook": book})
-    if not wait:
-        answer(
-            started,
-            output,
-            lambda value: say(f"{value['study']} has begun. Follow it with: synthema study show {value['study']}"),
-        )
-        return
-    with working(f"{form['title']} …") as tell:
-        ended = follow(home, started["study"], tell)
+    if wait:
+        _watch(home, started["study"], form["title"], output)
+    answer(started, output, _begun)
+
+
+@app.command("start")
+def start(
+    study: StudyArgument,
+    *,
+    codebook: CodebookOption = None,
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Begin a study at a running hub and leave it to itself; it goes on after a restart of the hub too.
+
+    Example: synthema study start study.yaml --home hub
+    """
+    form, book = _read(study, codebook)
+    answer(call_served(home, "study/start", {"study": form, "codebook": book}), output, _begun)
+
+
+@app.command("watch")
+def watch(
+    study: Annotated[str, typer.Argument(help="Identifier of the study.")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Follow a study to its end, round by round; exits 0 when released, 3 when refused, 6 when stopped or failed.
+
+    Example: synthema study watch study-… --home hub
+    """
+    _watch(home, study, study, output)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors that check while one writes.
+
+    Example: synthema study schema > study.schema.json
+    """
+    from synthema.federation.form import schema_text
+
+    say(schema_text().rstrip("\n"))
+
+
+def _begun(started: dict[str, Any]) -> None:
+    say(f"{started['study']} has begun. Follow it with: synthema study watch {started['study']}")
+
+
+def _watch(home: Path, study: str, title: str, output: Format) -> NoReturn:
+    with working(f"{title} …") as tell:
+        ended = follow(home, study, tell)
     answer(ended, output, _show)
     raise typer.Exit(STATUS_OF[ended["state"]])
 
 
 def follow(home: Path, study: str, tell: Callable[[str], None]) -> dict[str, Any]:
     """Look at a study until it has ended, telling a terminal each step; returns it as it ended."""
-    told = 0
+    told, opened = 0, 0
     while True:
-        seen: dict[str, Any] = call_served(home, "study/show", {"study": study})
+        asked = {"study": study, "events": told, "opened": opened}
+        seen: dict[str, Any] = call_served(home, "study/watch", asked)
         for event in seen["events"][told:]:
             if progress.is_terminal:
                 progress.print(_event(event), markup=False)
         told = len(seen["events"])
         if seen["state"] in STATUS_OF:
             return seen
-        tell(f"{seen['title']}: {seen['state']} …")
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        so_far = seen.get("progress")
+        opened = so_far["opened"] if so_far else 0
+        tell(f"{seen['title']}: {seen['state']}{_rounds_so_far(so_far)} …")
+
+
+def _rounds_so_far(so_far: dict[str, Any] | None) -> str:
+    """How far the rounds are, in a few words."""
+    if so_far is None or not so_far["opened"]:
+        return ""
+    spent = so_far["rho"] / so_far["rhoPlanned"]
+    return f", round {so_far['opened']} of at most {so_far['planned']}, {spent:.0%} of its privacy budget"
 
 
 @app.command("show")
@@ -144,6 +199,28 @@ def list_studies(home: HomeOption = HERE, output: FormatOption = Format.TEXT) ->
     answer(call(home, "study/list"), output, text)
 
 
+@app.command("engine")
+def engine(
+    folder: Annotated[Path, typer.Argument(help="Where FLARE's environment is, or shall be.", metavar="FOLDER")],
+    constraints: Annotated[
+        Path | None, typer.Option("--constraints", help="Exact versions for pip.", metavar="FILE", show_default=False)
+    ] = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Find NVIDIA FLARE 2.9, which carries rounds between machines, or install it into an environment of its own.
+
+    Example: synthema study engine flare-environment
+    """
+    from synthema.federation.flare import FlareEnvironment
+
+    made = FlareEnvironment(folder.resolve()).make(constraints)
+    answer(
+        {"folder": str(made.folder), "version": made.version()},
+        output,
+        lambda value: say(f"NVIDIA FLARE {value['version']} is in {value['folder']}."),
+    )
+
+
 def _read(study: Path, codebook: str | None) -> tuple[dict[str, Any], str]:
     """The study as JSON, and its codebook as an operation takes it."""
     from synthema.federation.form import load_study
@@ -155,6 +232,13 @@ def _read(study: Path, codebook: str | None) -> tuple[dict[str, Any], str]:
 
 def _show(study: dict[str, Any]) -> None:
     say(f"{study['title']} ({study['id']}) is {study['state']}{': ' + study['reason'] if study['reason'] else '.'}")
+    so_far = study.get("progress")
+    if so_far:
+        say(
+            f"  {so_far['opened']} of at most {so_far['planned']} rounds are open, at ρ = {so_far['rho']:.4g} of "
+            f"{so_far['rhoPlanned']:.4g}; {len(so_far['present'])} of {so_far['sites']} sites are with it now, "
+            f"{so_far['needed']} are needed."
+        )
     say(*(f"  {_event(event)}" for event in study["events"]))
     result = study["result"] or {}
     say(*(f"{key}: {result[key]}" for key in ("certificate", "package") if isinstance(result.get(key), str)))

@@ -37,13 +37,23 @@ def quality_label(version: DatasetVersion, *, earlier_versions: int = 0) -> dict
             "completenessByVariable": {name: round(share, 4) for name, share in quality.completeness.items()},
             "uniqueness": 1.0,  # intake refuses a patient's key that comes twice
             "validity": 1.0,  # intake refuses values outside type, range or categories
-            "consistency": round(1 - broken / max(quality.rows * len(codebook.rules), 1), 4),
+            "consistency": round(1 - broken / max(quality.rows * len(quality.rule_violations), 1), 4),
             "ruleViolations": quality.rule_violations,
             "accuracy": NOT_STATED,
             "timeliness": metadata.update_frequency,
         },
         "qualityManagement": {  # (c)
-            "checksOnIntake": ["types", "ranges", "units", "categories", "duplicate patients", "clinical rules"],
+            "checksOnIntake": [
+                "types",
+                "ranges",
+                "units",
+                "mixed units",
+                "categories",
+                "codes for missing values",
+                "duplicate patients",
+                "clinical rules",
+                "derived columns",
+            ],
             "findings": [finding.sentence for finding in quality.findings],
             "biasExamination": metadata.bias_examination,
         },

@@ -70,10 +70,17 @@ class Inspection:
     rows: int
     findings: tuple[Finding, ...]
     table: pl.DataFrame | None
+    lines: tuple[int, ...] = ()
+    """The line of the file in which each row of the table begins."""
 
 
 def read_source(path: Path, codebook: Codebook) -> pl.DataFrame:
     """The typed table of a CSV file, columns in the codebook's order; raises :class:`InputError` naming all faults."""
+    return read_source_lines(path, codebook)[0]
+
+
+def read_source_lines(path: Path, codebook: Codebook) -> tuple[pl.DataFrame, tuple[int, ...]]:
+    """The table of :func:`read_source`, and the line of the file in which each of its rows begins."""
     inspection = inspect_source(path, codebook)
     if inspection.table is None:
         shown = "\n  ".join(finding.text() for finding in inspection.findings[:SHOWN_FINDINGS])
@@ -84,7 +91,7 @@ def read_source(path: Path, codebook: Codebook) -> pl.DataFrame:
             where=str(path),
             fix="mend these places in the source and add the file again",
         )
-    return inspection.table
+    return inspection.table, inspection.lines
 
 
 def inspect_source(path: Path, codebook: Codebook) -> Inspection:
@@ -93,7 +100,8 @@ def inspect_source(path: Path, codebook: Codebook) -> Inspection:
     Raises :class:`InputError` only where there is no table at all to look at (unreadable,
     empty, not text, not CSV).
     """
-    lines, header, rows = _rows(path)
+    lines, headings, rows = _rows(path)
+    header = _names(headings, codebook)
     findings = _header_findings(header, codebook)
     if findings:
         return Inspection(len(rows), tuple(findings), None)
@@ -117,7 +125,7 @@ def inspect_source(path: Path, codebook: Codebook) -> Inspection:
     _check_duplicates(columns[codebook.patient_key], numbers, codebook.patient_key, faults)
     found = faults.all()
     table = None if found else harmonise(columns, codebook)
-    return Inspection(len(rows), tuple(found), table)
+    return Inspection(len(rows), tuple(found), table, tuple(numbers))
 
 
 def harmonise(columns: dict[str, list[Cell]], codebook: Codebook) -> pl.DataFrame:
@@ -183,6 +191,12 @@ def _text(path: Path) -> str:
         raise InputError(
             f"line {line} is not UTF-8 text", where=f"{path}:{line}", fix="export it as CSV in UTF-8"
         ) from error
+
+
+def _names(headings: list[str], codebook: Codebook) -> list[str]:
+    """The columns' names, where the codebook gives a heading for them."""
+    named = {v.heading.strip(): v.name for v in codebook.variables if v.heading}
+    return [named.get(heading, heading) for heading in headings]
 
 
 def _header_findings(header: list[str], codebook: Codebook) -> list[Finding]:

@@ -30,7 +30,7 @@ from synthema.datasets.codebook import Codebook
 from synthema.datasets.model import CatalogueFacts, DatasetMetadata, DatasetVersion, Guard, ReadAuthorisation
 from synthema.datasets.quality import Quality, assess
 from synthema.datasets.seal import seal, table_digest, unseal, write_durably
-from synthema.datasets.source import read_source
+from synthema.datasets.source import read_source_lines
 from synthema.errors import ConflictError, DeniedError, InputError, IntegrityError, NotFoundError, SynthemaError
 from synthema.identity import SecretSource
 from synthema.ids import new_id
@@ -105,9 +105,9 @@ class DatasetStore:
         series = _require_name(name or codebook.id)
         if not title.strip():
             raise InputError("the dataset has no title", fix="give a title for people")
-        table = read_source(path, codebook)
+        table, lines = read_source_lines(path, codebook)
         quality = assess(table, codebook)
-        quality.require(str(path))
+        quality.require(str(path), lines)
         contents = table_digest(table, codebook.digest)
         latest = self._latest(series)
         same = latest is not None and latest.digest == contents and latest.erased_at is None

@@ -90,6 +90,10 @@ class PeerClient:
                 fix="add it to [[peers]] in connector.toml after agreeing on it",
             ) from None
 
+    def partners(self) -> tuple[Peer, ...]:
+        """All registered peers, as they are now."""
+        return tuple(self._peers.values())
+
     def get(self, did: str, path: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
         """The JSON value at a path of the peer; anything but a 2xx answer is an error."""
         return self.get_page(did, path, max_bytes=max_bytes)[0]

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import httpcore
@@ -48,13 +49,30 @@ def within(seconds: float) -> Iterator[None]:
         _ends.at = before
 
 
+_authorities: list[Path] = []
+
+
+def trust(authorities: Path) -> None:
+    """Believe certificates of these authorities (PEM) as well, in this whole process: for a house's own authority."""
+    if authorities not in _authorities:
+        _ssl_context().load_verify_locations(authorities)  # a file that cannot be read is found now
+        _authorities.append(authorities)
+
+
+def _ssl_context() -> ssl.SSLContext:
+    context = httpx.create_ssl_context(trust_env=False)
+    for each in _authorities:
+        context.load_verify_locations(each)
+    return context
+
+
 class PinnedTransport(httpx.HTTPTransport):
     """httpx's own transport with pinned addresses and the deadlines of :func:`within`; no proxy is asked."""
 
     def __init__(self) -> None:
         super().__init__(trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=_ssl_context(),
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_KEPT,
             keepalive_expiry=_KEPT_SECONDS,

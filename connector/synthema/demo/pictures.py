@@ -38,11 +38,11 @@ class Uniformity:
     p_value: float
 
 
-def uniformity(vector: NDArray[np.uint64]) -> Uniformity:
-    """Test the top four bits of every element: 16 equal bins over 0 … 2⁶⁴ − 1."""
+def uniformity(vector: NDArray[np.unsignedinteger[Any]]) -> Uniformity:
+    """Test the top four bits of every element: 16 equal bins over the whole ring, of 32 or 64 bits."""
     from scipy.stats import chisquare  # noqa: PLC0415 - slow to import
 
-    counts = np.bincount((vector >> np.uint64(60)).astype(np.int64), minlength=BINS)
+    counts = np.bincount((vector >> vector.dtype.type(8 * vector.itemsize - 4)).astype(np.int64), minlength=BINS)
     statistic, p_value = chisquare(counts)
     return Uniformity(tuple(int(count) for count in counts), float(statistic), float(p_value))
 

@@ -182,7 +182,7 @@ def forbidden_purpose(stage: Stage, rows: int) -> None:
         "The hub asks for synthetic data for advertising (EHDS Art. 54(c)).",
     )
     study = stage.run_study("MGUS records for advertising", "dpv:Advertising", 2.0, rows, 0.25)
-    answers = _answers(study)
+    answers = _answers(stage, study)
     tale.claim("all three hospitals deny the request", _effects(answers) == ["deny"] * 3)
     reasons = [str(answer["decision"]["reasons"]) for answer in answers.values()]
     changes = [answer["decision"]["changes"] for answer in answers.values()]
@@ -200,7 +200,7 @@ def too_large_epsilon(stage: Stage, rows: int) -> None:
         "The purpose is research, but ε = 12 is more than the hospitals allow.",
     )
     study = stage.run_study("MGUS cohort, little privacy", "ehds:HealthcareScientificResearch", 12.0, rows, 0.25)
-    answers = _answers(study)
+    answers = _answers(stage, study)
     tale.claim("all three hospitals deny the request", _effects(answers) == ["deny"] * 3)
     changes = [change["sentence"] for a in answers.values() for change in a["decision"]["changes"]]
     tale.claim(f"the smallest change is named: {changes[0] if changes else '-'}", _one_change_each(answers))
@@ -216,7 +216,7 @@ def stopped_in_quarantine(stage: Stage, rows: int) -> None:
         "ε = 0.05 is permitted, but so much noise makes misleading patients. The candidate never leaves quarantine.",
     )
     study = stage.run_study("MGUS cohort, too much noise", "ehds:HealthcareScientificResearch", 0.05, rows, 0.25)
-    tale.claim("all three hospitals permit the request", _effects(_answers(study)) == ["permit"] * 3)
+    tale.claim("all three hospitals permit the request", _effects(_answers(stage, study)) == ["permit"] * 3)
     tale.claim("the candidate is stopped by the impact assessment's gates", study["state"] == "stopped")
     failures = tuple((failure,) for failure in str(study["reason"]).split("; "))
     items.append(Table("What the hospitals found", ("gate that did not pass",), failures))
@@ -232,7 +232,7 @@ def released(stage: Stage, rows: int) -> dict[str, Any]:
         "make a model. Each hospital attacks the candidate with its own rows before anything is released.",
     )
     study = stage.run_study("MGUS virtual cohort", "ehds:HealthcareScientificResearch", 5.0, rows, 0.25)
-    answers = _answers(study)
+    answers = _answers(stage, study)
     tale.claim("all three hospitals permit the request", _effects(answers) == ["permit"] * 3)
     _show_one_decision(stage, items, answers)
     tale.claim("the study ends released, with a certificate", study["state"] == "released")
@@ -355,8 +355,25 @@ def _all_entries(house: House) -> list[str]:
     return bodies
 
 
-def _answers(study: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {event["site"]: event["answer"] for event in study["events"] if event["kind"] == "answer"}
+def _answers(stage: Stage, study: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each hospital decided, as it stands in its own house: the hub hears one sentence of it."""
+    found = {}
+    for house in stage.hospitals:
+        runs = [
+            run for run in house.call("request/list") if run["study"] == study["id"] and run["action"] == "synthesise"
+        ]
+        if not runs:
+            continue  # it was never asked, which the claims then show
+        decision = house.call("request/show", {"run": runs[-1]["run"]})["decision"]
+        found[house.did] = {"effect": decision["effect"], "decision": decision, "sentences": _sentences(decision)}
+    return found
+
+
+def _sentences(decision: Mapping[str, Any]) -> list[str]:
+    """What a decision gives as its reasons, each once, and what would change it."""
+    reasons = [f"{each['explanation']} ({each['article']})" for each in decision["reasons"]]
+    changes = [f"  – {change['sentence']}" for change in decision["changes"]]
+    return [*dict.fromkeys(reasons), *(["The smallest change that would permit:", *changes] if changes else [])]
 
 
 def _effects(answers: Mapping[str, dict[str, Any]]) -> list[str]:

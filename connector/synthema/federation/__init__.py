@@ -1,8 +1,11 @@
 """Federated studies: rounds of secure sums between a coordinator and sites. Raw rows never pass through here."""
 
-from synthema.federation.coordinator import Coordinator, kept_vector
-from synthema.federation.engine import EmbeddedEngine, FederationEngine, LoopbackChannel, require_loopback
+from synthema.federation.accounting import exact_epsilon
+from synthema.federation.coordinator import Coordinator
+from synthema.federation.engine import EmbeddedEngine, FederationEngine, LoopbackChannel, Passage, require_loopback
 from synthema.federation.form import StudyFile, load_study
+from synthema.federation.granted import check_plan
+from synthema.federation.live import Closing
 from synthema.federation.messages import Message, Parcel
 from synthema.federation.model import (
     Contributed,
@@ -16,13 +19,16 @@ from synthema.federation.model import (
     StudyResult,
     StudyState,
 )
-from synthema.federation.participant import Participant, check_plan
+from synthema.federation.participant import Participant
 from synthema.federation.ports import ActivityLog, Channel, DidResolver, Signer, SiteSession
 from synthema.federation.privacy import NoiseShare, noise_share
+from synthema.federation.records import StudyRecords
+from synthema.federation.taking_up import kept_vector
 
 __all__ = [
     "ActivityLog",
     "Channel",
+    "Closing",
     "Contributed",
     "Coordinator",
     "DidResolver",
@@ -35,6 +41,7 @@ __all__ = [
     "Parcel",
     "Participant",
     "ParticipationState",
+    "Passage",
     "PlanMember",
     "PluginUse",
     "RoundRecord",
@@ -43,9 +50,11 @@ __all__ = [
     "SiteSession",
     "StudyFile",
     "StudyPlan",
+    "StudyRecords",
     "StudyResult",
     "StudyState",
     "check_plan",
+    "exact_epsilon",
     "kept_vector",
     "load_study",
     "noise_share",

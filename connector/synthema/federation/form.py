@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from synthema.budget import rho_of
+from synthema.canonical import digest
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
 from synthema.federation.model import SMALLEST_GROUP, PlanMember, PluginUse, StudyPlan
+from synthema.ids import new_id
 from synthema.values import Closed, first_problem, fix_for_unknown
+
+SCHEMA_ID = "https://w3id.org/synthema/study.schema.json"
 
 
 class PluginChoice(Closed):
@@ -30,6 +35,13 @@ class SiteChoice(Closed):
     dataset: str
 
 
+class CatalogueQuery(Closed):
+    """Which datasets are asked for, where the sites are not named: those whose catalogue record holds all words."""
+
+    words: tuple[str, ...] = Field(min_length=1, description="words that the record holds, in whatever field")
+    sites: tuple[str, ...] = Field(default=(), description="only these sites (DID); without it, all partners")
+
+
 class PrivacyChoice(Closed):
     """The differential privacy the whole study may spend at each site, for one patient."""
 
@@ -40,7 +52,8 @@ class PrivacyChoice(Closed):
 class StudyFile(Closed):
     """What a researcher decides.
 
-    A complete file::
+    Instead of ``sites``, ``catalogue: {words: [mgus, progression]}`` asks every partner whose catalogue record holds
+    these words. A complete file::
 
     title: Progression from MGUS
     codebook: mgus
@@ -61,13 +74,21 @@ class StudyFile(Closed):
     tolerated_colluders: 1
     holdout: 0.2
     rows: 1000
+    outputs: [synthetic]
+    permit: https://hdab.example/id/permit/permit-1
     """
 
     title: str = Field(min_length=3, max_length=200)
     codebook: str = Field(description="name of a bundled dictionary, or path of a codebook beside the study file")
     purpose: str
     action: str
-    sites: tuple[SiteChoice, ...] = Field(min_length=SMALLEST_GROUP)
+    permit: str | None = Field(
+        default=None, description="IRI of the data permit the study rests on, beside the agreements (EHDS Art. 68)"
+    )
+    sites: tuple[SiteChoice, ...] = Field(default=(), description="the sites that are asked, each with its dataset")
+    catalogue: CatalogueQuery | None = Field(
+        default=None, description="instead of sites: what to look for in the partners' catalogues"
+    )
     fields: tuple[str, ...] = Field(min_length=1)
     anonymiser: PluginChoice
     algorithm: PluginChoice
@@ -84,7 +105,30 @@ class StudyFile(Closed):
         "k when they are suppressed; the noise grows with it, and a site refuses a study that says too little",
     )
     holdout: float = Field(default=0.2, ge=0, lt=1)
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, description="synthetic rows to make")
+    outputs: tuple[Literal["synthetic"], ...] = Field(
+        default=("synthetic",),
+        min_length=1,
+        max_length=1,
+        description="what comes out: synthetic rows with a certificate, once every site has measured them",
+    )
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if (self.catalogue is None) == (not self.sites):
+            raise ValueError("sites: name the sites, or give a catalogue query, and not both")
+        if self.sites and len(self.sites) < SMALLEST_GROUP:
+            raise ValueError(f"sites: a sum of fewer than {SMALLEST_GROUP} sites protects nobody")
+        return self
+
+    def with_sites(self, sites: tuple[SiteChoice, ...]) -> StudyFile:
+        """The same study with the sites that a catalogue query found; raises :class:`InputError` for too few."""
+        if len(sites) < self.minimum_sites:
+            raise InputError(
+                f"the catalogue query finds {len(sites)} sites, and the study needs {self.minimum_sites}",
+                fix="ask for fewer words, or find more partners",
+            )
+        return self.model_copy(update={"sites": sites, "catalogue": None})
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -135,6 +179,7 @@ class StudyFile(Closed):
                 epsilon=self.privacy.epsilon,
                 delta=self.privacy.delta,
                 rho=rho_of(self.privacy.epsilon, self.privacy.delta),
+                permit=self.permit,
                 rounds=self.rounds,
                 minimum_sites=self.minimum_sites,
                 tolerated_colluders=self.tolerated_colluders,
@@ -150,6 +195,12 @@ class StudyFile(Closed):
             message = first["msg"].removeprefix("Value error, ")
             said = f"{field}: {message}" if field else message
             raise InputError(said, fix="correct the study file") from error
+
+
+def schema_text() -> str:
+    """The JSON Schema of study files, as published in ``connector/docs/reference/study.schema.json``."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID}
+    return json.dumps(schema | StudyFile.model_json_schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def load_study(path: Path) -> StudyFile:
@@ -172,13 +223,39 @@ def load_study(path: Path) -> StudyFile:
         raise _located(error, path, tree) from error
 
 
+def check_study(path: Path, codebook: Codebook) -> StudyFile:
+    """Read a study file and try the plan it would make with the codebook of the sites' datasets.
+
+    So what does not fit together is found, with its line, before anybody is asked. Raises :class:`InputError`.
+    """
+    study = load_study(path)
+    for field in study.fields:
+        codebook.variable(field)
+    if study.catalogue is not None:
+        return study
+    try:
+        study.plan(
+            new_id("study"), "did:web:coordinator.invalid", agreements={site.did: "agreement" for site in study.sites},
+            digests={name: digest(name) for name in study.plugins}, codebook=codebook,
+        )  # fmt: skip
+    except InputError as error:
+        field = error.message.partition(":")[0]
+        tree = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        where = f"{path}:{_line_of(tree, (field,))}"
+        raise InputError(error.message, where=where, fix=f"correct '{field}'") from error
+    return study
+
+
 def _located(error: ValidationError, path: Path, tree: yaml.Node | None) -> InputError:
     """The first thing to mend, with its line."""
     first = first_problem(error)
     field = ".".join(str(part) for part in first["loc"]) or "study"
+    message = first["msg"].removeprefix("Value error, ")
+    named, _, rest = message.partition(": ")
+    if not first["loc"] and named in StudyFile.model_fields:  # of several fields together; the message names the one
+        return InputError(message, where=f"{path}:{_line_of(tree, (named,))}", fix=f"correct '{named}': {rest}")
     where = f"{path}:{_line_of(tree, first['loc'])}"
     if first["type"] != "extra_forbidden":
-        message = first["msg"].removeprefix("Value error, ")
         return InputError(f"{field}: {message}", where=where, fix=f"correct '{field}'")
     key = str(first["loc"][-1])
     return InputError(f"{field}: a study has no such key", where=where, fix=fix_for_unknown(key, StudyFile))

@@ -29,9 +29,11 @@ from synthema.identity.versions import current_key, is_key_of
 from synthema.values import Closed
 
 ASSERTION_KEY = "assertion"
+MASKED_TYPES = (np.uint32, np.uint64)
+"""The types of numbers in a masked vector; which one a round uses, the aggregator decides from what was agreed."""
 
 SiteKind = Literal["accept", "keys", "shares", "masked", "agreement", "answer", "refusal"]
-CoordinatorKind = Literal["round", "roll", "sealed", "survivors", "agreements", "finish", "abort"]
+CoordinatorKind = Literal["round", "roll", "sealed", "survivors", "agreements", "left", "finish", "abort"]
 
 _MAGIC = b"SYNTHEMA-FED-1\n"
 _PREFIX = b"synthema federation message 1\n"
@@ -147,21 +149,23 @@ def verify(message: Message, resolver: DidResolver) -> None:
         ) from error
 
 
-def vector_to_bytes(vector: NDArray[np.uint64]) -> bytes:
+def vector_to_bytes(vector: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """A vector in NumPy's .npy form, without pickling."""
     buffer = io.BytesIO()
     np.save(buffer, vector, allow_pickle=False)
     return buffer.getvalue()
 
 
-def vector_from_bytes(data: bytes, length: int) -> NDArray[np.uint64]:
+def vector_from_bytes(data: bytes, length: int) -> NDArray[np.unsignedinteger[Any]]:
     """Read a masked vector of this length; raises :class:`InputError` on anything else."""
     if len(data) > 8 * length + 1024:
-        raise InputError("the attached vector is too long", fix=f"send {length} numbers of 64 bits")
+        raise InputError("the attached vector is too long", fix=f"send {length} numbers of 32 or 64 bits")
     try:
-        vector: NDArray[np.uint64] = np.load(io.BytesIO(data), allow_pickle=False)
+        vector: NDArray[np.unsignedinteger[Any]] = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError) as error:
-        raise InputError("the attachment is not a .npy vector", fix=f"send {length} numbers of 64 bits") from error
-    if getattr(vector, "dtype", None) != np.uint64 or vector.shape != (length,):
-        raise InputError("the attached vector has another shape or type", fix=f"send {length} numbers of 64 bits")
+        raise InputError(
+            "the attachment is not a .npy vector", fix=f"send {length} numbers of 32 or 64 bits"
+        ) from error
+    if getattr(vector, "dtype", None) not in MASKED_TYPES or vector.shape != (length,):
+        raise InputError("the attached vector has another shape or type", fix=f"send {length} numbers of 32 or 64 bits")
     return vector

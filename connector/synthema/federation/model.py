@@ -72,6 +72,11 @@ class StudyPlan(Closed):
     rows: int = Field(ge=0)
     codebook: Codebook
     codebook_digest: str
+    permit: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="IRI of the data permit the whole study rests on, beside the agreements (EHDS Art. 68)",
+    )
 
     @field_validator("id")
     @classmethod
@@ -116,6 +121,12 @@ class StudyPlan(Closed):
         return tuple(member.did for member in self.members)
 
     @property
+    def uses(self) -> tuple[PluginUse, ...]:
+        """All plugins of the study, each once."""
+        every = (self.anonymiser, self.algorithm, self.aggregator, *self.evaluators)
+        return tuple({use.plugin: use for use in every}.values())
+
+    @property
     def honest_sites(self) -> int:
         """The sites whose noise can be relied on in every opened sum."""
         return self.minimum_sites - self.tolerated_colluders
@@ -128,8 +139,9 @@ class StudyPlan(Closed):
 class SiteLimits(Closed):
     """What one site's grant allows in one study; enforced at the site, whatever the coordinator says.
 
-    ``lowest_sigma`` is the least standard deviation of the honest sites' noise
-    in any opened sum; ``rho`` the most that all rounds together may cost.
+    ``parameters_digest`` is that of the algorithm's parameters, ``bound`` the largest number that a
+    vector may hold before noise (larger ones are cut). ``lowest_sigma`` is the least standard
+    deviation of the honest sites' noise in any opened sum; ``rho`` the most that all rounds together may cost.
     """
 
     plan_digest: str
@@ -140,6 +152,8 @@ class SiteLimits(Closed):
     minimum_sites: int = Field(default=SMALLEST_GROUP, ge=SMALLEST_GROUP)
     tolerated_colluders: int = Field(default=1, ge=0)
     stability: int = Field(default=1, ge=1)
+    parameters_digest: str | None = None
+    bound: int = Field(default=2**50, ge=1)
     lowest_sigma: float = Field(default=0.0, ge=0)
 
     @classmethod
@@ -154,6 +168,8 @@ class SiteLimits(Closed):
             minimum_sites=plan.minimum_sites,
             tolerated_colluders=plan.tolerated_colluders,
             stability=plan.stability,
+            parameters_digest=canonical.digest(plan.algorithm.parameters),
+            bound=plan.bound,
         )
 
 
@@ -187,10 +203,15 @@ STUDY_TRANSITIONS: dict[tuple[StudyState, str, str], StudyState] = {
     (StudyState.RUNNING, "open", "coordinator"): StudyState.RUNNING,
     (StudyState.RUNNING, "finish", "coordinator"): StudyState.FINISHED,
     (StudyState.RUNNING, "abort", "coordinator"): StudyState.FAILED,
+    (StudyState.RUNNING, "accept", "site"): StudyState.RUNNING,
     (StudyState.RUNNING, "refuse", "site"): StudyState.FAILED,
     (StudyState.PLANNED, "abort", "coordinator"): StudyState.FAILED,
 }
-"""The life of a study at the coordinator: (state, message, role) → state; what is not listed cannot happen."""
+"""The life of a study at the coordinator: (state, message, role) → state; what is not listed cannot happen.
+
+A site's refusal ends a study only where too few sites are left; a site that accepts late takes part from the next
+round on.
+"""
 
 PARTICIPATION_TRANSITIONS: dict[tuple[ParticipationState, str, str], ParticipationState] = {
     (ParticipationState.OFFERED, "accept", "site"): ParticipationState.ACCEPTED,
@@ -202,12 +223,17 @@ PARTICIPATION_TRANSITIONS: dict[tuple[ParticipationState, str, str], Participati
     (ParticipationState.RUNNING, "round", "coordinator"): ParticipationState.RUNNING,
     (ParticipationState.RUNNING, "contribute", "site"): ParticipationState.RUNNING,
     (ParticipationState.RUNNING, "answer", "site"): ParticipationState.RUNNING,
+    (ParticipationState.RUNNING, "left", "coordinator"): ParticipationState.RUNNING,
+    (ParticipationState.ACCEPTED, "finish", "coordinator"): ParticipationState.FINISHED,
     (ParticipationState.RUNNING, "finish", "coordinator"): ParticipationState.FINISHED,
     (ParticipationState.RUNNING, "refuse", "site"): ParticipationState.REFUSED,
     (ParticipationState.RUNNING, "abort", "coordinator"): ParticipationState.FAILED,
     (ParticipationState.RUNNING, "abort", "site"): ParticipationState.FAILED,
 }
-"""The life of a study at a site: (state, message, role) → state; what is not listed cannot happen."""
+"""The life of a study at a site: (state, message, role) → state; what is not listed cannot happen.
+
+``left`` says that the site was too late for a round; it stays with the study and is asked again at the next one.
+"""
 
 FINAL_STUDY_STATES = frozenset({StudyState.FINISHED, StudyState.FAILED})
 FINAL_PARTICIPATION_STATES = frozenset(

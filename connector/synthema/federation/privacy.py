@@ -10,21 +10,27 @@ Kamath, Steinke 2020, theorem 4). A *sum* of them is not one, but near it; the
 price of the difference is proven too (Kairouz, Liu, Steinke 2021, "The
 distributed discrete Gaussian mechanism for federated learning with secure
 aggregation", proposition 14), and :func:`noise_share` adds noise until that
-bound holds. The sampler is OpenDP's exact one; ρ becomes (ε, δ) in the budget
+bound holds. The sampler is exact (:mod:`synthema.federation.noise`); ρ becomes (ε, δ) in the budget
 room. Declared only: that floating point in these formulas errs by less than
 the relative 1e-9 left as margin.
+
+The unit of privacy is the patient: ``sensitivity`` is what all rows of one patient at one site can change. Sites
+do not link patients, so one who is treated at two sites counts twice (and loses at most 4ρ, as the change doubles).
+
+No amplification by sampling is ever claimed: it would need a sample that nobody but the site knows, and here the
+coordinator knows who takes part in every round. A round's cost does not depend on who did.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthema.errors import InputError, PluginError
+from synthema.federation.noise import discrete_gaussian
 
 MARGIN = 1e-9
 _STEP = 1.005
@@ -85,27 +91,18 @@ def clipped(vector: NDArray[np.int64], length: int, bound: int) -> NDArray[np.in
     return np.clip(vector, -bound, bound)
 
 
+def largest_number(sigma: float, bound: int, members: int) -> int:
+    """The size that no number of any site's noised vector reaches, the same at every party.
+
+    Rounded up to a power of two, so that the last digit of ``sigma`` on another machine does not matter.
+    """
+    return min(1 << (bound + math.ceil(_TAIL * sigma)).bit_length(), (2**63 - 1) // members)
+
+
 def noised(vector: NDArray[np.int64], sigma: float, bound: int, members: int) -> NDArray[np.int64]:
     """The vector plus exact discrete Gaussian noise; raises :class:`InputError` if a sum could overflow 63 bits."""
     if bound + _TAIL * sigma >= (2**63 - 1) // members:
         raise InputError("the sum of all sites could overflow", fix="lower the plan's bound on counts, or raise rho")
-    return vector + discrete_gaussian(sigma, len(vector))
-
-
-def discrete_gaussian(sigma: float, length: int) -> NDArray[np.int64]:
-    """Independent draws with probability proportional to exp(−x²/2σ²) on the integers; needs the extra ``dp``."""
-    dp = _opendp()
-    space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T=float)
-    draws = dp.m.make_gaussian(*space, scale=sigma)([0] * length)
-    return np.array(draws, dtype=np.int64)
-
-
-def _opendp() -> Any:
-    try:
-        import opendp.prelude as dp  # noqa: PLC0415 - heavy, and part of an extra
-    except ImportError as error:
-        raise PluginError(
-            "the exact noise sampler is not installed", fix="install the extra: pip install 'synthema[dp]'"
-        ) from error
-    dp.enable_features("contrib")
-    return dp
+    draws = discrete_gaussian(sigma, len(vector))
+    draws += vector
+    return draws

@@ -74,6 +74,10 @@ class StudyRecords:
         sets: dict[str, Value | Iri] = {"round": number, "survivors": survivors, "dropped": dropped}
         return self._activity(plan, "RoundUnmasking", f"shares to open round {number} given", at, attributes=sets)
 
+    def left_out(self, plan: StudyPlan, number: int, at: datetime) -> Activity:
+        """The site was too late for a round: its vector is not in the sum, and it may come back at the next one."""
+        return self._activity(plan, "RoundAbsence", f"left out of round {number}", at, attributes={"round": number})
+
     def opened(self, plan: StudyPlan, record: RoundRecord, at: datetime) -> Activity:
         """The coordinator opened a round's sum."""
         total = Entity(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from synthema.canonical import digest
 from synthema.errors import ConflictError, DeniedError, InputError
+from synthema.federation.messages import MASKED_TYPES
 
 CoordinatorPhase = Literal["keys", "shares", "masked", "agreement", "answer", "opened", "aborted"]
 SitePhase = Literal["waiting", "keys", "shares", "masked", "agreement", "answer", "aborted"]
@@ -103,7 +104,12 @@ class CoordinatorRound:
     @property
     def complete(self) -> bool:
         """Whether everyone expected has answered, so that there is nothing to wait for."""
-        return not self.ended and self.expected <= set(self._received.get(self.phase, {}))
+        return not self.ended and not self.waiting
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The sites whose answer to the present exchange is not there yet."""
+        return self.expected - set(self._received.get(self.phase, {}))
 
     def receive(self, site: str, kind: str, content: Any) -> None:
         """Take one site's answer.
@@ -152,7 +158,7 @@ class CoordinatorRound:
         survivors = tuple(sorted(self._received.get("masked", {})))
         return Sets(survivors, tuple(sorted(set(self._received.get("shares", {})) - set(survivors))))
 
-    def opening(self) -> tuple[dict[str, Any], dict[str, NDArray[np.uint64]], dict[str, Any]]:
+    def opening(self) -> tuple[dict[str, Any], dict[str, NDArray[np.unsignedinteger[Any]]], dict[str, Any]]:
         """Public keys, masked vectors and answers, for the aggregator to open; only after the last exchange."""
         if self.phase != "opened":
             raise ConflictError("the round is not ready to be opened", fix="wait for the sites' answers")
@@ -174,7 +180,9 @@ class CoordinatorRound:
 
     def _check(self, site: str, kind: str, content: Any) -> None:
         if kind == "masked":
-            right = isinstance(content, np.ndarray) and content.dtype == np.uint64 and content.shape == (self.length,)
+            right = (
+                isinstance(content, np.ndarray) and content.dtype in MASKED_TYPES and content.shape == (self.length,)
+            )
         elif kind == "keys":
             right = isinstance(content["body"].get("public"), dict)
         elif kind == "shares":

@@ -1,8 +1,9 @@
 """Studies, participations, rounds and received messages on disk. Each function works inside the caller's transaction.
 
 A round id has its row before anything is said in the round, so that it is
-never used twice, whatever crashes. What was running when the connector died is
-failed at the next start and never taken up again on the same input.
+never used twice, whatever crashes. A coordinator keeps what it has said and heard in
+the open round, and where the algorithm stands, so that after a crash it goes on with
+that very round (:mod:`.going_on`). A site that dies is out of the study.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def add_received(
     attachment: str | None, size: int, now: datetime,
 ) -> bool:  # fmt: skip
     """Note a message from a site; False when this very message was noted before."""
-    if connection.execute(select(received.c.digest).where(received.c.digest == digest)).first():
+    if was_received(connection, digest):
         return False
     connection.execute(
         received.insert().values(
@@ -165,10 +166,21 @@ def add_received(
     return True
 
 
+def was_received(connection: Connection, digest: str) -> bool:
+    """Whether this very message of a site was noted."""
+    return connection.execute(select(received.c.digest).where(received.c.digest == digest)).first() is not None
+
+
 def received_digests(connection: Connection, round_id: str) -> list[str]:
     """Digests of all messages of a round, in order of their text."""
     query = select(received.c.digest).where(received.c.round == round_id).order_by(received.c.digest)
     return list(connection.execute(query).scalars())
+
+
+def accepted_by(connection: Connection, study_id: str) -> frozenset[str]:
+    """The sites that have accepted a study."""
+    query = select(received.c.site).where(received.c.study == study_id, received.c.kind == "accept")
+    return frozenset(connection.execute(query).scalars())
 
 
 # The sites -------------------------------------------------------------------------
@@ -245,15 +257,17 @@ def begin_round(
 ) -> None:
     """Note a round before a word is said in it.
 
-    Raises :class:`DeniedError` unless the number follows the last one, the id is new,
-    and this state of the algorithm was never asked about before in this study.
+    Raises :class:`DeniedError` unless the number follows the last one (at a site, which may have missed
+    rounds: is above it), the id is new, and this state of the algorithm was never asked about before in this study.
     """
     mine = select(rounds).where(rounds.c.side == side)
     last = connection.execute(
         select(func.max(rounds.c.number)).where(rounds.c.side == side, rounds.c.study == study_id)
     ).scalar()
     problems = {
-        f"round {number} does not follow round {last or 0}": number != (last or 0) + 1,
+        f"round {number} does not follow round {last or 0}": (
+            number <= (last or 0) if side == "site" else number != (last or 0) + 1
+        ),
         f"the round id {round_id[:80]} was used before": connection.execute(
             mine.where(rounds.c.id == round_id)
         ).first(),

@@ -102,17 +102,25 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SurvivalSeries:
-    """One survival curve as steps: ``probability[i]`` holds from ``times[i]`` on."""
+    """One survival curve as steps: ``probability[i]`` holds from ``times[i]`` on.
+
+    ``lower`` and ``upper`` bound a 95 % band around it, where there is one.
+    """
 
     site: str
     source: Literal["real", "synthetic"]
     times: tuple[float, ...]
     probability: tuple[float, ...]
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SurvivalPlot:
-    """Survival curves of real and synthetic patients, one panel for each site. ``alt`` says what is seen."""
+    """Survival curves of real and synthetic patients, one panel for each site. ``alt`` says what is seen.
+
+    ``start`` is the share at time 0: 1 for survival, 0 for a cumulative incidence.
+    """
 
     kind: ClassVar[str] = "plot"
     title: str
@@ -120,15 +128,19 @@ class SurvivalPlot:
     alt: str
     time_unit: str = "months"
     outcome: str = "Alive"
+    start: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Marginal:
-    """The shares of one variable's categories or bins (each from 0 to 1), real beside synthetic."""
+    """The shares of one variable's categories or bins (each from 0 to 1), real beside synthetic.
+
+    A real share of too few patients is ``None``: it is left out of the drawing and of the table.
+    """
 
     label: str
     categories: tuple[str, ...]
-    real: tuple[float, ...]
+    real: tuple[float | None, ...]
     synthetic: tuple[float, ...]
 
 
@@ -139,6 +151,57 @@ class MarginalsPlot:
     kind: ClassVar[str] = "plot"
     title: str
     marginals: tuple[Marginal, ...]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationPlot:
+    """A square of differences between real and synthetic correlations, each from 0. ``alt`` says what is seen."""
+
+    kind: ClassVar[str] = "plot"
+    title: str
+    variables: tuple[str, ...]
+    difference: tuple[tuple[float, ...], ...]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roc:
+    """One attack: the share recognised rightly at each share recognised wrongly, both above 0 and up to 1."""
+
+    attack: str
+    false_positives: tuple[float, ...]
+    true_positives: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RocPlot:
+    """Attacks on two logarithmic axes, with the line of chance. ``alt`` says what is seen."""
+
+    kind: ClassVar[str] = "plot"
+    title: str
+    attacks: tuple[Roc, ...]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class HazardRatio:
+    """A covariate's hazard ratio in one source, with its 95 % interval."""
+
+    covariate: str
+    source: Literal["real", "synthetic"]
+    ratio: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class ForestPlot:
+    """Hazard ratios on a logarithmic axis, real above synthetic. ``alt`` says what is seen."""
+
+    kind: ClassVar[str] = "plot"
+    title: str
+    ratios: tuple[HazardRatio, ...]
     alt: str
 
 
@@ -230,7 +293,16 @@ class Outcome:
     shown: bool
 
 
-Plot = SurvivalPlot | MarginalsPlot | BudgetPlot | ReceivedVectorPlot | ProvenanceGraph
+Plot = (
+    SurvivalPlot
+    | MarginalsPlot
+    | CorrelationPlot
+    | RocPlot
+    | ForestPlot
+    | BudgetPlot
+    | ReceivedVectorPlot
+    | ProvenanceGraph
+)
 Item = Decision | Checks | Table | Plot | Code | Outcome
 
 

@@ -1,31 +1,35 @@
 """Draws the plots of a story as SVG that sits inside the page: no script, no font file, no request.
 
-Survival, marginals and received vectors are drawn by Altair and vl-convert
-(the extra ``report``); the budget meter is drawn here. Text, axes and grid take
+Survival, marginals, received vectors and the figures of an evaluation are drawn by Altair and
+vl-convert (the extra ``report``); the budget meter is drawn here. Text, axes and grid take
 the colour of the page, so a plot reads well in light, in dark and on paper.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
 from synthema.errors import InputError
+from synthema.report import evaluation_plots
+from synthema.report.colours import REAL, SYNTHETIC
 from synthema.report.graph import draw_graph
 from synthema.report.model import (
     BudgetLine,
     BudgetPlot,
+    CorrelationPlot,
+    ForestPlot,
     MarginalsPlot,
     Plot,
     ProvenanceGraph,
     ReceivedVectorPlot,
+    RocPlot,
     SurvivalPlot,
+    SurvivalSeries,
     Table,
 )
-
-REAL, SYNTHETIC = "#3b82c4", "#d5601c"
-"""Blue and vermilion: told apart in all common kinds of colour blindness, and 3:1 on white and on near-black."""
 
 _PANEL_WIDTH = 250
 _TABLE_TIMES = 12
@@ -45,6 +49,8 @@ def draw(plot: Plot, *, prefix: str) -> str:
         return _to_svg(_survival(plot), prefix)
     if isinstance(plot, MarginalsPlot):
         return _to_svg(_marginals(plot), prefix)
+    if isinstance(plot, CorrelationPlot | RocPlot | ForestPlot):
+        return _to_svg(evaluation_plots.chart(_altair()[0], plot), prefix)
     return _to_svg(_received(plot), prefix)
 
 
@@ -69,6 +75,8 @@ def table_of(plot: Plot) -> Table:
             for category, real, synthetic in zip(marginal.categories, marginal.real, marginal.synthetic, strict=True)
         )
         return Table(plot.title, ("Variable", "Category", "Real", "Synthetic"), tuple(shares))
+    if isinstance(plot, CorrelationPlot | RocPlot | ForestPlot):
+        return evaluation_plots.table(plot)
     return Table(
         plot.title,
         ("Bin", "Values in it", "Expected by chance"),
@@ -81,17 +89,20 @@ def _survival_table(plot: SurvivalPlot) -> Table:
     last = max((series.times[-1] for series in plot.series if series.times), default=0.0)
     times = [round(last * step / _TABLE_TIMES, 2) for step in range(_TABLE_TIMES + 1)]
     rows = tuple(
-        (f"{s.site}, {s.source}", *(_probability_at(s.times, s.probability, t) for t in times)) for s in plot.series
+        (f"{s.site}, {s.source}", *(_probability_at(s.times, s.probability, t, plot.start) for t in times))
+        for s in plot.series
     )
     columns = ("Series", *(f"{time:g}" for time in times))
     return Table(plot.title, columns, rows, note=f"Read off at even steps of time, in {plot.time_unit}.")
 
 
-def _probability_at(times: tuple[float, ...], probability: tuple[float, ...], moment: float) -> float | None:
+def _probability_at(
+    times: tuple[float, ...], probability: tuple[float, ...], moment: float, start: float
+) -> float | None:
     held = [share for time, share in zip(times, probability, strict=True) if time <= moment]
     if not times or moment > times[-1]:
         return None
-    return round(held[-1], 4) if held else 1.0
+    return round(held[-1], 4) if held else start
 
 
 def _altair() -> tuple[Any, Any]:
@@ -146,23 +157,44 @@ def _colours(altair: Any, field: str = "source") -> Any:
 def _survival(plot: SurvivalPlot) -> Any:
     altair, _ = _altair()
     rows = [
-        {"site": series.site, "source": series.source, "time": time, "share": share}
+        {"site": series.site, "source": series.source, "time": time, "share": share, "lower": low, "upper": high}
         for series in plot.series
-        for time, share in zip(*_same_length(plot.title, (0.0, *series.times), (1.0, *series.probability)), strict=True)
+        for time, share, low, high in _steps(plot, series)
     ]
+    panel = altair.Chart(width=_PANEL_WIDTH, height=200)
     dash = altair.StrokeDash("source:N", scale=altair.Scale(domain=["real", "synthetic"], range=[[1, 0], [6, 3]]))
-    lines = (
-        altair.Chart(altair.Data(values=rows), width=_PANEL_WIDTH, height=200)
-        .mark_line(interpolate="step-after", strokeWidth=2)
-        .encode(
+    layers = [
+        panel.mark_line(interpolate="step-after", strokeWidth=2).encode(
             x=altair.X("time:Q", title=f"Time in {plot.time_unit}"),
             y=altair.Y("share:Q", title=plot.outcome, scale=altair.Scale(domain=[0, 1]), axis=altair.Axis(format="%")),
             color=_colours(altair),
             strokeDash=dash,
         )
-    )
+    ]
+    if any(series.lower for series in plot.series):
+        layers.insert(
+            0,
+            panel.mark_area(interpolate="step-after", opacity=0.18).encode(
+                x="time:Q",
+                y="lower:Q",
+                y2="upper:Q",
+                fill=altair.Fill(
+                    "source:N", scale=altair.Scale(domain=["real", "synthetic"], range=[REAL, SYNTHETIC]), legend=None
+                ),
+            ),
+        )
     sites = list(dict.fromkeys(series.site for series in plot.series))
-    return lines.facet(facet=altair.Facet("site:N", title=None, sort=sites), columns=min(3, max(1, len(sites))))
+    return altair.layer(*layers, data=altair.Data(values=rows)).facet(
+        facet=altair.Facet("site:N", title=None, sort=sites), columns=min(3, max(1, len(sites)))
+    )
+
+
+def _steps(plot: SurvivalPlot, series: SurvivalSeries) -> Iterator[tuple[float, float, float, float]]:
+    """Time, share and band of each step, from time 0; a curve without a band is its own band."""
+    times, shares = _same_length(plot.title, (0.0, *series.times), (plot.start, *series.probability))
+    _, lower = _same_length(plot.title, times, (plot.start, *series.lower) if series.lower else shares)
+    _, upper = _same_length(plot.title, times, (plot.start, *series.upper) if series.upper else shares)
+    return zip(times, shares, lower, upper, strict=True)
 
 
 def _marginals(plot: MarginalsPlot) -> Any:

@@ -14,17 +14,7 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from synthema.report.model import (
-    BudgetPlot,
-    Cell,
-    Item,
-    MarginalsPlot,
-    ProvenanceGraph,
-    ReceivedVectorPlot,
-    Story,
-    SurvivalPlot,
-    Table,
-)
+from synthema.report.model import Cell, Item, Plot, Story, Table
 from synthema.report.plots import draw, table_of
 
 
@@ -72,7 +62,7 @@ def render(story: Story) -> str:
 
 
 def _show(item: Item, prefix: str) -> _Shown:
-    if isinstance(item, SurvivalPlot | MarginalsPlot | BudgetPlot | ReceivedVectorPlot | ProvenanceGraph):
+    if isinstance(item, Plot):
         svg = Markup(draw(item, prefix=prefix))  # noqa: S704 - drawn by us; every foreign text in it is escaped
         return _Shown(item, svg, table_of(item))
     return _Shown(item)

@@ -58,7 +58,7 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
             "generate",
             table=session.prepared.train,
             codebook=session.prepared.codebook,
-            parameters=request.compute.parameters | {"epsilon": grant.epsilon, "delta": grant.delta},
+            parameters=request.compute.parameters | _granted_privacy(governor, grant, request),
             rows=request.rows,
         )
         _check_generated(result, grant, session)
@@ -115,6 +115,12 @@ def check_analysis(request: RunRequest) -> None:
             where="request",
             fix="give kind 'analysis', output 'aggregate', holdout 0 and no epsilon",
         )
+
+
+def _granted_privacy(governor: Governor, grant: Grant, request: RunRequest) -> dict[str, float]:
+    """The granted ε and δ for a generator that knows them, whatever the request's own parameters say."""
+    declared = {each.name for each in governor.rooms.plugins.require(request.compute.plugin).manifest.parameters}
+    return {name: value for name, value in (("epsilon", grant.epsilon), ("delta", grant.delta)) if name in declared}
 
 
 def check_generator(request: RunRequest) -> Step:

@@ -3,7 +3,8 @@
 Preparing is the core's own work, not a plugin's: open the data against the
 grant, leave out excluded patients, refuse a cohort that is too small, split
 off the hold-out by a keyed hash of the patient key, and only then hand the
-rows to the anonymiser inside the sandbox.
+rows to the anonymiser inside the sandbox. What it does to the training rows it
+does to the hold-out too, which has no say in it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from synthema.spi.model import Anonymised, Table
 
 if TYPE_CHECKING:
     from synthema.runs.rooms import Rooms
+
+CONTROL = "anonymise_control"
+PERMIT_KEY = "permit_key"
+"""The parameter in which an anonymiser gets the secret of the permit, if its manifest declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +107,17 @@ class Cohort:
         step, codebook = self._request.anonymise, self._dataset.codebook
         secret = self._rooms.signer.secret("holdout")
         train, holdout = split(self._table, self._key, secret, self._request.holdout)
-        anonymised = self._anonymise(train, codebook, step.parameters)
-        control = self._anonymise(holdout, codebook, step.parameters | {"k": 1})
+        parameters = step.parameters | self._secret_of_permit(step.plugin)
+        anonymised = self._anonymise(train, codebook, parameters)
+        control = anonymised.table.clear() if holdout.height == 0 else self._alike(holdout, train, codebook, parameters)
+        if control.schema != anonymised.table.schema:
+            raise PluginError(
+                f"the anonymiser '{step.plugin}' gave the held-out rows another form than the training rows",
+                fix="use an anonymiser that passes the contract tests",
+            )
         return Prepared(
             anonymised.table,
-            control.table,
+            control,
             anonymised.codebook,
             anonymised.stability,
             int(anonymised.measures["smallestClass"]),
@@ -147,3 +158,32 @@ class Cohort:
                 fix="use an anonymiser that passes the contract tests",
             )
         return result
+
+    def _alike(self, holdout: Table, train: Table, codebook: Codebook, parameters: dict[str, Any]) -> Table:
+        """The held-out rows in the form of the training rows.
+
+        Anonymised on their own they would be coarser or finer than those, and an attack that tells the two apart
+        would find that, and not what the algorithm remembers.
+        """
+        plugin = self._request.anonymise.plugin
+        if CONTROL not in self._rooms.plugins.require(plugin).manifest.capabilities:
+            raise PluginError(
+                f"the anonymiser '{plugin}' cannot give rows that are held out the form of the others",
+                fix="ask for holdout 0, or for an anonymiser that can (anonymise_control)",
+            )
+        result = self._sandbox.call(
+            plugin, CONTROL, table=holdout, fitted=train, codebook=codebook, parameters=parameters
+        )
+        if not isinstance(result, pl.DataFrame):
+            raise PluginError(f"the anonymiser '{plugin}' gave no table", fix="use one that passes the contract tests")
+        return result
+
+    def _secret_of_permit(self, plugin: str) -> dict[str, str]:
+        """A secret for pseudonyms, another for each permit or agreement, for an anonymiser that declares it.
+
+        It replaces whatever the request says: nobody but the site may know it (GDPR Art. 4(5)).
+        """
+        if PERMIT_KEY not in {known.name for known in self._rooms.plugins.require(plugin).manifest.parameters}:
+            return {}
+        ground = self._request.agreement or self._request.id
+        return {PERMIT_KEY: self._rooms.signer.secret(f"pseudonyms/{ground}").hex()}

@@ -29,14 +29,14 @@ from pydantic import ValidationError
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
 from synthema.spi import model
-from synthema.spi.hookspecs import KINDS, Hooks
+from synthema.spi.hookspecs import HOOKS, Hooks
 
 MAX_FILE_BYTES = 512 * 1024**2
 MAX_CELLS = 200_000_000
 MAX_ITEMS = 5_000_000
 
 _NAME = re.compile(r"^[0-9]{1,9}-[0-9]{1,6}\.(arrow|npy)$")
-_ARRAY_TYPES = (np.int64, np.uint64, np.float64)
+_ARRAY_TYPES = (np.int64, np.uint32, np.uint64, np.float64)
 _COLUMN_TYPES = (
     *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
     *(pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Date),
@@ -66,7 +66,7 @@ class Signature:
 @cache
 def signature(hook: str) -> Signature:
     """The types of a hook; raises :class:`InputError` for a name that is no hook."""
-    if not any(hook in hooks for hooks in KINDS.values()):
+    if hook not in HOOKS:
         raise InputError(f"there is no hook named '{hook[:60]}'", fix="use a hook of synthema.spi.hookspecs.Hooks")
     hints = get_type_hints(getattr(Hooks, hook))
     names = [name for name in inspect.signature(getattr(Hooks, hook)).parameters if name != "self"]
@@ -165,7 +165,8 @@ def _walk(value: Any, type_: Any, folder: Folder, where: str, leaves: Mapping[st
     if type_ is pl.DataFrame:
         return leaves["table"](value, type_, folder, where)
     if origin is np.ndarray:
-        return leaves["array"](value, get_args(arguments[1])[0], folder, where)
+        kind = get_args(arguments[1])[0]
+        return leaves["array"](value, get_origin(kind) or kind, folder, where)
     if type_ is Codebook:
         return leaves["codebook"](value, type_, folder, where)
     if type_ in _RECORDS:
@@ -299,7 +300,7 @@ def _check_columns(table: pl.DataFrame, where: str) -> None:
 
 
 def _array_out(value: Any, kind: Any, folder: Folder, where: str) -> Any:
-    if not isinstance(value, np.ndarray) or value.dtype != kind or kind not in _ARRAY_TYPES:
+    if not isinstance(value, np.ndarray) or not _is_of(value, kind):
         found = f"{type(value).__name__} of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise InputError(f"{where} must be an array of {kind.__name__}, not {found}", fix="convert it", where=where)
     stream = io.BytesIO()
@@ -313,9 +314,14 @@ def _array_in(document: Any, kind: Any, folder: Folder, where: str) -> Any:
         value = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=1000)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{where} is not a plain array", fix="write it with numpy.save", where=where) from error
-    if not isinstance(value, np.ndarray) or value.dtype != kind:
+    if not isinstance(value, np.ndarray) or not _is_of(value, kind):
         raise InputError(f"{where} must be an array of {kind.__name__}", fix="convert it", where=where)
     return value
+
+
+def _is_of(value: np.ndarray[Any, Any], kind: Any) -> bool:
+    """Whether the array has a type that may travel, and the one expected or one of its kind."""
+    return value.dtype in _ARRAY_TYPES and np.issubdtype(value.dtype, kind)
 
 
 def _codebook_out(value: Any, _type: Any, _folder: Folder, where: str) -> Any:

@@ -7,6 +7,8 @@ never an answer: a plugin that returns it has failed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pluggy
 from numpy.typing import NDArray
@@ -45,6 +47,15 @@ class Hooks:
         """The codebook :meth:`anonymise` will give back, computed without any data."""
         raise AssertionError
 
+    @hookspec
+    def anonymise_control(self, table: Table, fitted: Table, codebook: Codebook, parameters: Parameters) -> Table:
+        """Rows kept apart, in the form that :meth:`anonymise` gives ``fitted`` with the same parameters.
+
+        ``table`` has no say in how anything is made coarser, and no promise is made about it: these rows are the
+        control of attacks and the yardstick of figures, and never leave. Without them no run can hold rows out.
+        """
+        raise AssertionError
+
     # generator ------------------------------------------------------------------
 
     @hookspec
@@ -52,7 +63,7 @@ class Hooks:
         """Make synthetic rows from one site's table."""
         raise AssertionError
 
-    # federated algorithm --------------------------------------------------------
+    # federated algorithm (ends in rows) and federated analysis (ends in figures) -----
 
     @hookspec
     def federated_open(self, plan: Plan) -> State:
@@ -74,6 +85,11 @@ class Hooks:
         """Coordinator: synthetic rows from a finished state; post-processing, so it spends nothing more."""
         raise AssertionError
 
+    @hookspec
+    def federated_report(self, state: State, plan: Plan) -> Evaluation:
+        """Coordinator: the figures of a finished state; post-processing, so it spends nothing more."""
+        raise AssertionError
+
     # aggregator (one object per round and site; state stays inside the plugin's process) ---------
 
     @hookspec
@@ -82,13 +98,24 @@ class Hooks:
         raise AssertionError
 
     @hookspec
-    def secure_sum_share(self, round_id: str, public_keys: dict[str, Json], threshold: int) -> dict[str, Json]:
-        """Site: encrypted shares of this site's secrets, one for each member (name → sealed share)."""
+    def secure_sum_share(
+        self, round_id: str, public_keys: dict[str, Json], threshold: int, bound: int, colluders: int
+    ) -> dict[str, Json]:
+        """Site: encrypted shares of this site's secrets, one for each member (name → sealed share).
+
+        ``threshold`` is the fewest survivors, ``bound`` the largest size of any number of any member's
+        vector, ``colluders`` the members that may side with the coordinator; all members are told the same.
+        """
         raise AssertionError
 
     @hookspec
-    def secure_sum_mask(self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]) -> NDArray[np.uint64]:
-        """Site: the vector under its masks, given the sealed shares the others sent; indistinguishable from noise."""
+    def secure_sum_mask(
+        self, round_id: str, vector: NDArray[np.int64], shares: dict[str, Json]
+    ) -> NDArray[np.unsignedinteger[Any]]:
+        """Site: the vector under its masks, given the sealed shares the others sent; indistinguishable from noise.
+
+        Numbers of 32 or 64 bits without sign, as many as the vector has.
+        """
         raise AssertionError
 
     @hookspec
@@ -101,11 +128,13 @@ class Hooks:
         self,
         round_id: str,
         public_keys: dict[str, Json],
-        masked: dict[str, NDArray[np.uint64]],
+        masked: dict[str, NDArray[np.unsignedinteger[Any]]],
         answers: dict[str, Json],
         threshold: int,
+        bound: int,
+        colluders: int,
     ) -> NDArray[np.int64]:
-        """Coordinator: the exact sum of the surviving sites' vectors."""
+        """Coordinator: the exact sum of the surviving sites' vectors; the last three as the sites were told."""
         raise AssertionError
 
     # evaluator and analysis -----------------------------------------------------
@@ -131,6 +160,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "anonymiser": ("anonymise", "anonymised_codebook"),
     "generator": ("generate",),
     "federated-algorithm": ("federated_open", "federated_contribute", "federated_absorb", "federated_sample"),
+    "federated-analysis": ("federated_open", "federated_contribute", "federated_absorb", "federated_report"),
     "aggregator": (
         "secure_sum_advertise",
         "secure_sum_share",
@@ -142,3 +172,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "analysis": ("analyse",),
 }
 """The hooks that make up each kind of plugin; a plugin of a kind implements all of them."""
+
+OPTIONAL: dict[str, tuple[str, ...]] = {"anonymiser": ("anonymise_control",)}
+"""Hooks that a plugin of a kind may implement besides."""
+
+HOOKS: frozenset[str] = frozenset(hook for hooks in (*KINDS.values(), *OPTIONAL.values()) for hook in hooks)
+"""Every hook there is."""

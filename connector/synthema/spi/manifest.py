@@ -51,7 +51,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator, model_v
 
 from synthema.canonical import canonical_json
 from synthema.errors import InputError, PluginError
-from synthema.spi.hookspecs import KINDS
+from synthema.spi.hookspecs import HOOKS, KINDS, OPTIONAL
 from synthema.spi.model import Assurance, Parameters
 from synthema.values import Closed
 
@@ -211,17 +211,26 @@ class Manifest(Closed):
     def _implements_whole_kinds(self) -> Self:
         if self.kind not in KINDS:
             raise ValueError(f"kind '{self.kind}' is none of: {', '.join(sorted(KINDS))}")
-        unknown = set(self.capabilities) - {hook for hooks in KINDS.values() for hook in hooks}
+        unknown = set(self.capabilities) - HOOKS
         if unknown:
             raise ValueError(f"capabilities: there is no hook named {', '.join(sorted(unknown))}")
-        for kind, hooks in KINDS.items():
-            missing = set(hooks) - set(self.capabilities)
-            if missing and (kind == self.kind or len(missing) < len(hooks)):
-                raise ValueError(f"capabilities: a plugin of kind {kind} also has {', '.join(sorted(missing))}")
+        self._refuse_missing(self.kind)
+        whole = {hook for kind in self.kinds for hook in KINDS[kind]}
+        for kind, hooks in KINDS.items():  # kinds may share hooks, so only a hook of no whole kind is a part
+            if set(hooks) & set(self.capabilities) - whole:
+                self._refuse_missing(kind)
+        for kind, hooks in OPTIONAL.items():
+            if set(hooks) & set(self.capabilities):
+                self._refuse_missing(kind)
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) != len(names) or len(set(self.capabilities)) != len(self.capabilities):
             raise ValueError("a parameter or a capability is named twice")
         return self
+
+    def _refuse_missing(self, kind: str) -> None:
+        missing = set(KINDS[kind]) - set(self.capabilities)
+        if missing:
+            raise ValueError(f"capabilities: a plugin of kind {kind} also has {', '.join(sorted(missing))}")
 
     @property
     def kinds(self) -> tuple[str, ...]:

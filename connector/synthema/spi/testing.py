@@ -54,6 +54,7 @@ __all__ = [
     "Caller",
     "EvaluatorContract",
     "FederatedAlgorithmContract",
+    "FederatedAnalysisContract",
     "GeneratorContract",
     "InProcess",
     "PluginContract",
@@ -194,6 +195,23 @@ class AnonymiserContract(PluginContract):
         fewer = self.ask(session, "anonymise", table=table[1:], codebook=codebook, parameters=self.parameters)
         assert _rows_apart(result.table, fewer.table) <= result.stability
 
+    def test_rows_kept_apart_get_the_same_form(
+        self, session: Caller, result: Anonymised, table: Table, codebook: Codebook, installed: InstalledPlugin
+    ) -> None:
+        if "anonymise_control" not in installed.manifest.capabilities:
+            pytest.skip("it has no anonymise_control: no run can hold rows out")
+        apart = self.ask(
+            session,
+            "anonymise_control",
+            table=table[:20],
+            fitted=table[20:],
+            codebook=codebook,
+            parameters=self.parameters,
+        )
+        assert apart.schema == result.table.schema
+        assert apart.height <= 20
+        check_conforms(apart, result.codebook)
+
 
 class GeneratorContract(PluginContract):
     """A generator gives as many rows as asked, all allowed by the codebook."""
@@ -219,10 +237,9 @@ class GeneratorContract(PluginContract):
             assert result.epsilon is not None
 
 
-class FederatedAlgorithmContract(PluginContract):
-    """A federated algorithm speaks in vectors of bounded sensitivity and learns from sums only."""
+class _RoundsContract(PluginContract):
+    """What works in rounds speaks in vectors of bounded sensitivity and learns from sums only."""
 
-    kind = "federated-algorithm"
     rho: ClassVar[float] = 1.0
 
     @pytest.fixture
@@ -239,6 +256,16 @@ class FederatedAlgorithmContract(PluginContract):
             yield state, contribution
             state = self.ask(session, "federated_absorb", state=state, total=Aggregate(contribution.vector, 1, 1.0))
         self._finished = state
+
+    def after_noise(self, session: Caller, plan: Plan) -> State:
+        """The finished state after totals that are nothing but noise."""
+        random = np.random.default_rng(1)
+        state: State = self.ask(session, "federated_open", plan=plan)
+        while not state.finished:
+            assert state.round < MAX_ROUNDS
+            noise = np.rint(random.normal(0, 50, state.length)).astype(np.int64)
+            state = self.ask(session, "federated_absorb", state=state, total=Aggregate(noise, 3, 50.0))
+        return state
 
     def test_a_vector_is_as_long_as_the_state_says(self, session: Caller, plan: Plan, table: Table) -> None:
         lengths = [
@@ -262,18 +289,19 @@ class FederatedAlgorithmContract(PluginContract):
                 change = np.linalg.norm((contribution.vector - other.vector).astype(float))
                 assert change <= state.sensitivity * (1 + 1e-9), f"row {row} changed round {state.round} by {change}"
 
+
+class FederatedAlgorithmContract(_RoundsContract):
+    """A federated algorithm ends in synthetic rows."""
+
+    kind = "federated-algorithm"
+
     def test_rows_come_out_that_the_codebook_allows(self, session: Caller, plan: Plan, table: Table) -> None:
         for _ in self.rounds(session, plan, table):
             pass
         self._check_sample(self.ask(session, "federated_sample", state=self._finished, plan=plan), plan)
 
     def test_it_survives_totals_that_are_nothing_but_noise(self, session: Caller, plan: Plan) -> None:
-        random = np.random.default_rng(1)
-        state = self.ask(session, "federated_open", plan=plan)
-        while not state.finished:
-            assert state.round < MAX_ROUNDS
-            noise = np.rint(random.normal(0, 50, state.length)).astype(np.int64)
-            state = self.ask(session, "federated_absorb", state=state, total=Aggregate(noise, 3, 50.0))
+        state = self.after_noise(session, plan)
         self._check_sample(self.ask(session, "federated_sample", state=state, plan=plan), plan)
 
     def _check_sample(self, generated: Generated, plan: Plan) -> None:
@@ -287,6 +315,8 @@ class AggregatorContract(PluginContract):
     kind = "aggregator"
     members: ClassVar[tuple[str, ...]] = tuple(f"did:web:site{number}.example" for number in range(1, 6))
     threshold: ClassVar[int] = 3
+    colluders: ClassVar[int] = 0
+    bound: ClassVar[int] = 2**31
 
     @pytest.fixture
     def sites(self, installed: InstalledPlugin, tmp_path: Path) -> Iterator[dict[str, Caller]]:
@@ -303,7 +333,7 @@ class AggregatorContract(PluginContract):
     @pytest.fixture
     def vectors(self) -> dict[str, np.ndarray[Any, np.dtype[np.int64]]]:
         random = np.random.default_rng(2)
-        return {member: random.integers(-(2**31), 2**31, 64) for member in self.members}
+        return {member: random.integers(-self.bound, self.bound, 64) for member in self.members}
 
     def run_round(
         self, sites: dict[str, Caller], vectors: dict[str, Any], dropped: tuple[str, ...] = ()
@@ -312,8 +342,9 @@ class AggregatorContract(PluginContract):
         keys: dict[str, Json] = {
             name: self.ask(site, "secure_sum_advertise", round_id="round-1", me=name) for name, site in sites.items()
         }
+        agreed = {"threshold": self.threshold, "bound": self.bound, "colluders": self.colluders}
         sealed = {
-            name: self.ask(site, "secure_sum_share", round_id="round-1", public_keys=keys, threshold=self.threshold)
+            name: self.ask(site, "secure_sum_share", round_id="round-1", public_keys=keys, **agreed)
             for name, site in sites.items()
         }
         survivors = sorted(set(sites) - set(dropped))
@@ -340,7 +371,7 @@ class AggregatorContract(PluginContract):
             public_keys=keys,
             masked=masked,
             answers=answers,
-            threshold=self.threshold,
+            **agreed,
         )
         return total, masked
 
@@ -358,14 +389,15 @@ class AggregatorContract(PluginContract):
         _, masked = self.run_round(sites, vectors)
         for name, value in masked.items():
             assert value.shape == vectors[name].shape
-            assert not np.any(value == vectors[name].astype(np.uint64))
+            assert value.dtype in (np.uint32, np.uint64)
+            assert not np.any(value == vectors[name].astype(value.dtype))
 
 
 class _MeasuringContract(PluginContract):
-    def check(self, result: Evaluation, installed: InstalledPlugin) -> None:
-        """Every figure is one the manifest announces, finite, and inside its own interval."""
+    def check(self, result: Evaluation, installed: InstalledPlugin, *, some: bool = True) -> None:
+        """Every figure is one the manifest announces, finite, and inside its own interval; ``some`` asks for one."""
         assert isinstance(result, Evaluation)
-        assert result.metrics
+        assert result.metrics or not some
         assert {metric.id for metric in result.metrics} <= set(installed.manifest.metrics)
         for metric in result.metrics:
             assert math.isfinite(metric.value)
@@ -378,7 +410,7 @@ class _MeasuringContract(PluginContract):
 
 
 class EvaluatorContract(_MeasuringContract):
-    """An evaluator gives the figures its manifest announces."""
+    """An evaluator gives the figures its manifest announces, or says in a note why one is missing."""
 
     kind = "evaluator"
 
@@ -400,7 +432,28 @@ class EvaluatorContract(_MeasuringContract):
 
     def test_it_measures_what_it_announces(self, result: Evaluation, installed: InstalledPlugin) -> None:
         self.check(result, installed)
-        assert {metric.id for metric in result.metrics} == set(installed.manifest.metrics)
+        missing = set(installed.manifest.metrics) - {metric.id for metric in result.metrics}
+        unsaid = sorted(name for name in missing if not any(name in note for note in result.notes))
+        assert not unsaid, f"announced, not measured, and no note says why: {', '.join(unsaid)}"
+
+
+class FederatedAnalysisContract(_RoundsContract, _MeasuringContract):
+    """A federated analysis ends in figures."""
+
+    kind = "federated-analysis"
+
+    def test_it_gives_figures_it_announces(
+        self, session: Caller, plan: Plan, table: Table, installed: InstalledPlugin
+    ) -> None:
+        for _ in self.rounds(session, plan, table):
+            pass
+        self.check(self.ask(session, "federated_report", state=self._finished, plan=plan), installed)
+
+    def test_it_survives_totals_that_are_nothing_but_noise(
+        self, session: Caller, plan: Plan, installed: InstalledPlugin
+    ) -> None:
+        found = self.ask(session, "federated_report", state=self.after_noise(session, plan), plan=plan)
+        self.check(found, installed, some=False)
 
 
 class AnalysisContract(_MeasuringContract):

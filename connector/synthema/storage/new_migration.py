@@ -23,7 +23,11 @@ _RUN_ON_IMPORT = ("__main__", ".boot", ".worker")
 def main(message: str) -> None:
     """Import every room, so that all tables are known, and let Alembic compare."""
     for module in pkgutil.walk_packages(synthema.__path__, "synthema."):
-        if ".migrations" not in module.name and not module.name.endswith(_RUN_ON_IMPORT):
+        if (
+            ".migrations" not in module.name
+            and ".synthema_relay" not in module.name
+            and not module.name.endswith(_RUN_ON_IMPORT)
+        ):
             importlib.import_module(module.name)
     with tempfile.TemporaryDirectory() as folder:
         url = URL.create("sqlite", database=str(Path(folder) / "empty.sqlite"))

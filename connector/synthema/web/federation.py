@@ -1,4 +1,7 @@
-"""Public addresses of federated studies: a site is invited and asked to measure; a hub is polled and answered."""
+"""Public addresses of federated studies: a site is asked to measure; a hub is polled and answered.
+
+To take part, a site is ordered by a transfer of the format ``Synthema-Compute`` (Dataspace Protocol), not here.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +36,6 @@ def federation_router(connector: Connector, callers: Callers) -> APIRouter:
 
 def _add_site_routes(router: APIRouter, connector: Connector, callers: Callers) -> None:
     site = connector.participation
-
-    @router.post("/invitations")
-    async def invite(request: Request) -> Response:
-        caller = await run_in_threadpool(callers.caller, request)
-        value = await read_json(request)
-
-        def answer() -> dict[str, Any]:
-            return site.invited(caller.did, read_plan(value))
-
-        return json_response(await run_in_threadpool(answer))
 
     @router.post("/evaluations")
     async def evaluate(request: Request) -> Response:

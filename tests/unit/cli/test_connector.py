@@ -258,7 +258,6 @@ def test_a_study_is_followed_to_its_end(state: str, tmp_path: Path, monkeypatch:
         return {"study": "study-1"} if operation == "study/start" else seen | {"state": next(states)}
 
     monkeypatch.setattr(study, "call_served", call)
-    monkeypatch.setattr(study, "_SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setattr(progress, "_force_terminal", True)
     result = run("study", "run", file, status=study.STATUS_OF[state])
     assert f"is {state}" in result.stdout

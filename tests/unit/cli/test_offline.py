@@ -139,6 +139,16 @@ def test_an_unknown_codebook_names_those_there_are(tmp_path: Path) -> None:
     assert "mgus" in run("dataset", "check", table(tmp_path), "--codebook", "mgux", status=2).stderr
 
 
+def test_a_codebook_is_drafted_from_a_schema_and_says_what_is_open(tmp_path: Path) -> None:
+    schema, into = tmp_path / "schema.json", tmp_path / "book.yaml"
+    schema.write_text('{"data": {"clinical": {"ID": ["string"], "HB": ["float"], "FERRITIN": ["float"]}}}')
+    named = ("--name", "aml", "--title", "AML", "--disease", "AML", "--dictionary", "aml")
+    said = run("dataset", "codebook", schema, *named, "-o", into).stdout
+    assert "Open: FERRITIN" in said
+    assert "unit: g/dL" in into.read_text()
+    run("dataset", "codebook", schema, *named, "-o", into, status=5)  # never overwritten
+
+
 def test_a_study_is_checked_with_its_codebook(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(STUDY)

@@ -11,7 +11,7 @@ from synthema.datasets import Codebook, Variable, dictionary, load_codebook
 from synthema.errors import InputError
 from synthema.resources import bundled
 
-NAMES = ("aml", "mds", "mgus", "scd")
+NAMES = ("aml", "mds", "mgus", "mm", "scd")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -63,7 +63,7 @@ def refused(w: World, lie: Lie, *, algorithm: Any = None, **plan: Any) -> str:
         (on_state(length=0), "asks for no vector"),
         (on_state(extra=1), "not an algorithm's state"),
         (lambda message: {"round": 4} if message.kind == "round" else None, "beyond the 3 rounds"),
-        (lambda message: {"round": 2} if message.kind == "round" else None, "does not follow round 0"),
+        (lambda message: {"round": 0} if message.kind == "round" else None, "does not follow round 0"),
         (lambda message: {"round_id": "round 1>"} if message.kind == "round" else None, "not an identifier"),
         (lambda message: {"plan": "sha256:0"}, "about another plan"),
         (lambda message: {"recipient": site(1)}, "meant for another site"),
@@ -210,7 +210,7 @@ def test_a_plan_beyond_the_grant_is_refused_before_anything_starts(tmp_path: Pat
         plan = w.plan()
         limits = SiteLimits.of_plan(plan)
         check_plan(plan, limits, site(0))
-        for changes, reason in [
+        beyond: list[tuple[dict[str, Any], str]] = [
             ({"plan_digest": "sha256:0"}, "not the one the grant names"),
             ({"algorithm_digest": "sha256:0"}, "algorithm is not the one approved"),
             ({"aggregator_digest": "sha256:0"}, "aggregator is not the one approved"),
@@ -218,7 +218,10 @@ def test_a_plan_beyond_the_grant_is_refused_before_anything_starts(tmp_path: Pat
             ({"rho": plan.rho / 2}, "spends more than the rho"),
             ({"minimum_sites": 5}, "fewer than 5 sites"),
             ({"tolerated_colluders": 2}, "2 colluding sites"),
-        ]:
+            ({"parameters_digest": "sha256:0"}, "parameters are not those of the grant"),
+            ({"bound": 10}, "the grant at 10"),
+        ]
+        for changes, reason in beyond:
             with pytest.raises(DeniedError, match=reason):
                 check_plan(plan, limits.model_copy(update=changes), site(0))
         with pytest.raises(DeniedError, match="not a member"):

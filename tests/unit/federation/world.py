@@ -198,6 +198,8 @@ class World:
         }
         self.coordinator = self.new_coordinator(answer_seconds)
         self.tampers: dict[str, Tamper] = {}
+        self.checks: dict[str, Callable[[], None]] = {}
+        self.tell: Callable[[SynthemaError], str] = lambda error: error.message
         self.outcomes: dict[str, Outcome] = {}
 
     def _database(self, did: str) -> Database:
@@ -242,7 +244,7 @@ class World:
             channel = Meddling(channel, self.keys[HUB], self.tampers[did])
         return Participant(
             self.databases[did], self.logs[did], self.keys[did], self.resolver, self.clock, did, channel,
-            silence_seconds=silence_seconds,
+            silence_seconds=silence_seconds, check=self.checks.get(did, lambda: None), tell=self.tell,
         )  # fmt: skip
 
     def run(

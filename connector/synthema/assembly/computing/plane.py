@@ -136,7 +136,7 @@ class ComputePlane:
         return {
             "title": computation.title,
             "state": "requested" if record is None else str(record.state),
-            "reason": None if record is None else record.reason,
+            "reason": None if record is None or record.reason is None else self._said(computation, record),
             "study": None if record is None else record.request.study,
             "artefacts": [file.model_dump() for file, state in files if state == "released" and not computation.rounds],
         }
@@ -175,7 +175,7 @@ class ComputePlane:
             raise DeniedError("the plan does not rest on the agreement of this transfer", fix="name it in the plan")
         answer = self._participation.invited(computation.requester, study)
         if answer["effect"] != "permit":
-            raise DeniedError(" ".join(answer["sentences"])[:2000], fix="change what the sentences name")
+            raise DeniedError(" ".join(answer["sentences"])[:2000], fix="ask the site")
         joined = replace(computation, run=str(answer["run"]))
         self._rooms.database.write(lambda connection: store.keep(connection, joined))
 
@@ -217,10 +217,15 @@ class ComputePlane:
             if record.state is RunState.RELEASED:
                 self._control.flow_completed(computation.transfer)
             else:
-                self._control.flow_errored(computation.transfer, record.reason or f"the run was {record.state}")
+                self._control.flow_errored(computation.transfer, self._said(computation, record))
         except (ConflictError, NotFoundError):
             return  # the counterparty does not know of the start yet: looked at again when it does
         self._finish(computation)
+
+    def _said(self, computation: Computation, record: RunRecord) -> str:
+        """Why a run ended, for the party that ordered it; of a study between sites only what this site tells."""
+        reason = record.reason or f"the run was {record.state}"
+        return self._participation.told(DeniedError(reason, fix="ask the site")) if computation.rounds else reason
 
     def _stop_unless_permitted(self, record: RunRecord) -> None:
         """Decide again when policies came or went; whatever else ends a run ends it through the governor itself."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from synthema.assembly.disclosing import answer_json
 from synthema.assembly.operations.registry import Input, Nothing, operation
-from synthema.assembly.participation import answer_json
 from synthema.assembly.problems import input_error
 from synthema.canonical import digest
 from synthema.clock import to_text

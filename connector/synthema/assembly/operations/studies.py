@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,15 @@ from pydantic import Field
 from synthema.assembly.conductor import read_study
 from synthema.assembly.operations.datasets import codebook_of
 from synthema.assembly.operations.registry import Input, Nothing, operation
+from synthema.assembly.study_store import FINAL, ConductedStudy
 from synthema.errors import NotFoundError
-from synthema.federation import kept_vector
+from synthema.federation import StudyPlan, kept_vector
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
+
+
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class StartStudy(Input):
@@ -40,8 +45,50 @@ class OneStudy(Input):
 
 @operation("study/show")
 def show_study(connector: Connector, given: OneStudy) -> dict[str, Any]:
-    """A study: its state, story and result."""
-    return connector.conductor.study(given.study).as_dict()
+    """A study: its state, story, progress and result."""
+    return _shown(connector, connector.conductor.study(given.study))
+
+
+def _shown(connector: Connector, study: ConductedStudy) -> dict[str, Any]:
+    return study.as_dict() | {"progress": _progress(connector, study)}
+
+
+def _progress(connector: Connector, study: ConductedStudy) -> dict[str, Any] | None:
+    """How far the rounds are, what they cost so far, and who is with the study now; None before there is a plan."""
+    if study.plan is None:
+        return None
+    plan = StudyPlan.model_validate(study.plan)
+    opened = connector.coordinator.opened_rounds(plan.id)
+    return {
+        "opened": len(opened),
+        "planned": plan.rounds,
+        "rho": sum(record.rho for record in opened),
+        "rhoPlanned": plan.rho,
+        "sites": len(plan.dids),
+        "needed": plan.minimum_sites,
+        "present": sorted(connector.coordinator.present(plan.id)),
+    }
+
+
+class WatchStudy(OneStudy):
+    """A study, and how much of it was seen: events of its story, and opened rounds."""
+
+    events: int = Field(default=0, ge=0)
+    opened: int = Field(default=0, ge=0)
+    seconds: float = Field(default=20.0, ge=0, le=55)
+
+
+@operation("study/watch")
+def watch_study(connector: Connector, given: WatchStudy) -> dict[str, Any]:
+    """A study as soon as more of it can be seen, or it has ended, or the time is over: the same as study/show."""
+    end = time.monotonic() + given.seconds
+    while True:
+        study = connector.conductor.study(given.study)
+        opened = len(connector.coordinator.opened_rounds(given.study))
+        more = len(study.events) > given.events or opened > given.opened or study.state in FINAL
+        if more or time.monotonic() >= end:
+            return _shown(connector, study)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 @operation("study/list")
@@ -62,7 +109,7 @@ class ReceivedVector(Input):
 
 @operation("study/received")
 def show_received(connector: Connector, given: ReceivedVector) -> dict[str, Any]:
-    """What the hub received from one site in one round, as it came: the masked vector, base64 of uint64."""
+    """What the hub received from one site in one round, as it came: the masked vector, base64 of uint32 or uint64."""
     round_id = next(
         (r.round_id for r in connector.coordinator.opened_rounds(given.study) if r.number == given.round), None
     )

@@ -119,14 +119,12 @@ def _artefacts() -> Iterable[Described]:
 def _studies() -> Iterable[Described]:
     study, run = Parameter("study"), Parameter("run")
     answered = {200: Answer("what was decided", _OBJECT)} | plain(_REFUSABLE | _BUSY)
-    order = {"type": "object", "required": ["plan"], "properties": {"plan": _OBJECT}}
     measure = {
         "type": "object",
         "required": ["plan", "candidate"],
         "properties": {"plan": _OBJECT, "candidate": _TEXT},
     }
     at_sites, at_hubs = frozenset({"site"}), frozenset({"hub"})
-    yield Described("POST", "/federation/invitations", "Be asked into a study", answered, body=order, roles=at_sites)
     yield Described("POST", "/federation/evaluations", "Be asked to measure", answered, body=measure, roles=at_sites)
     yield Described(
         "GET", "/federation/evaluations/{run}", "What was measured", answered, parameters=(run,), roles=at_sites
