@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -409,7 +410,11 @@ def test_the_purposes_of_the_vocabulary_are_offered(registry: World) -> None:
 
 
 def test_health_shows_what_the_doctor_found(site: Site) -> None:
-    assert twin(site.world, "/health") == site.world.call("doctor/check")
+    def steady(checks: list[dict[str, str]]) -> list[dict[str, str]]:
+        # The log grows by itself between two looks, and the disk fills.
+        return [each | {"result": re.sub(r"[0-9]+", "n", each["result"])} for each in checks]
+
+    assert steady(twin(site.world, "/health")) == steady(site.world.call("doctor/check"))
 
 
 def test_help_explains_its_words(site: Site) -> None:
