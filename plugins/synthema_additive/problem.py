@@ -11,9 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synthema.datasets.codebook import Codebook
+from synthema.spi.axes import Cells
 from synthema.spi.ranking import RISK_BINS, held_out, ranked
 from synthema.spi.sums import Whole, check_size, patients_summed, scale_for, whole_sensitivity
-from synthema_additive.cells import Cells, Term, term_of
+from synthema_additive.cells import Term, term_of
 from synthema_additive.targets import Answers, Target, target_of
 
 Floats = NDArray[np.float64]

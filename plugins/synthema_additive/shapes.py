@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from synthema.spi.axes import MISSING
 from synthema.spi.model import Evaluation, Json, Metric
 from synthema.spi.ranking import concordance
-from synthema_additive.cells import MISSING, Term
+from synthema_additive.cells import Term
 from synthema_additive.problem import Problem
 
 FEWEST = 10

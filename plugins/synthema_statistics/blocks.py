@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
+from synthema.spi.axes import Axis, Cells, Floats, axis_of
 from synthema.spi.columns import numbers, texts, variable_of
 from synthema.spi.sums import Whole, check_size, patients_summed, scale_for, whole_sensitivity
-from synthema_statistics.columns import Axis, Cells, Floats, axis_of
 
 MAX_LENGTH = 200_000
 MOST_PATIENTS = 2**20

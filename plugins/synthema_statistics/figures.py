@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from synthema.spi.axes import MISSING, Axis, Floats
 from synthema.spi.model import Evaluation, Json, Metric
 from synthema_statistics.blocks import Counts, Design, Followed, Moments
 from synthema_statistics.chance import Z, chi_square_tail
-from synthema_statistics.columns import MISSING, Axis, Floats
 from synthema_statistics.suppression import hidden_cells
 from synthema_statistics.survival import Curve, LifeTable, cumulative_incidence, kaplan_meier, log_rank
 

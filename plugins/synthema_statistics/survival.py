@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthema.spi.axes import Floats
 from synthema_statistics.chance import Z, chi_square_tail
-from synthema_statistics.columns import Floats
 
 DRAWS = 200
 LEAST = 1e-12

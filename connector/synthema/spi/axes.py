@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.columns import numbers, texts, variable_of
 
+__all__ = ["MISSING", "Axis", "Cells", "Floats", "axis_of"]
+
 Cells = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 MISSING = "not recorded"
 
