@@ -18,14 +18,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from synthema.clock import FixedClock
 from synthema.demo.processes import free_ports
-from synthema.errors import PeerError
 from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan
+from tests.crash.calling import Calling
 from tests.crash.coordinating import NOW, ROUNDS
 from tests.unit.federation.world import HUB, Session, Summing, World, world
 
@@ -35,32 +34,6 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
 MOMENTS = [(13, True), (16, False)]
 MORE = [(7, True), (9, False), (19, True), (23, False)] if os.environ.get("SYNTHEMA_CRASH") == "full" else []
-
-
-class Calling:
-    """A site's way to the coordinator's process; one that does not answer is asked again."""
-
-    def __init__(self, port: int, me: str) -> None:
-        self._address = f"http://127.0.0.1:{port}/{me}"
-        self._http = httpx.Client(trust_env=False, timeout=10.0)
-
-    def post(self, study_id: str, data: bytes) -> None:
-        answer = self._asked("POST", self._address, data)
-        if not answer.is_success:
-            raise PeerError(f"answered {answer.status_code}: {answer.text}", fix="look at the coordinator")
-
-    def poll(self, study_id: str, after: int) -> bytes | None:
-        return self._asked("GET", f"{self._address}?after={after}").content or None
-
-    def _asked(self, method: str, address: str, data: bytes | None = None) -> httpx.Response:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return self._http.request(method, address, content=data)
-            except httpx.HTTPError as error:
-                if time.monotonic() > end:
-                    raise PeerError(f"no answer: {error}", fix="is it running?") from error
-                time.sleep(0.05)
 
 
 class Killed:
@@ -137,7 +110,8 @@ def _taking_part(w: World, plan: StudyPlan, port: int) -> dict[str, Outcome]:
         session: Session = w.sessions[did]
         session.plugins["summing"] = Summing()
         site = Participant(
-            w.databases[did], w.logs[did], w.keys[did], w.resolver, w.clock, did, Calling(port, did),
+            w.databases[did], w.logs[did], w.keys[did], w.resolver, w.clock, did,
+            Calling(f"http://127.0.0.1:{port}", did, PATIENCE),
             silence_seconds=PATIENCE,
         )  # fmt: skip
         outcomes[did] = site.run(plan, session, SiteLimits.of_plan(plan))
