@@ -19,7 +19,7 @@ STATUS_OF = {"ok": 0, "warn": 1, "fail": 4}
 _PYTHON = (3, 11, 4)
 _EXTRAS = {
     "synthesis": (("scipy",), "makes synthetic data"),
-    "dp": (("opendp",), "adds verified noise"),
+    "dp": (("opendp",), "draws the noise of marginals at one site"),
     "report": (("altair", "vl_convert"), "draws the figures of reports"),
 }
 _USUAL_ISOLATION = 2
