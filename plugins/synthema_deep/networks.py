@@ -7,6 +7,7 @@ that the same code trains with and without clipping row by row.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,7 @@ DROPOUT = 0.05
 LEAST_SPREAD = -3.0
 
 
-class Core(nn.Module):
+class Core(nn.Module, ABC):
     """What both models share: the shape of a row. ``allowed`` says which levels may be drawn at all."""
 
     forbidden: Tensor
@@ -53,13 +54,13 @@ class Core(nn.Module):
         drawn = [torch.multinomial(p.softmax(dim=1), 1, generator=generator) for p in self.split(logits)]
         return torch.cat(drawn, dim=1) if drawn else torch.zeros((len(logits), 0), dtype=torch.long)
 
+    @abstractmethod
     def loss(self, scores: Tensor, inside: Tensor, levels: Tensor) -> Tensor:
         """What training makes small, one number for each row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Scores and levels of new rows."""
-        raise NotImplementedError
 
 
 def _layers(inputs: int, width: int, outputs: int) -> nn.Sequential:

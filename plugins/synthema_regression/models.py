@@ -9,6 +9,7 @@ Cox's model it does not: see :mod:`synthema_regression.cox`.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +26,7 @@ MAX_COLUMNS = 400
 MOST_WEIGHT = 4.0  # p(1 − p) is at most ¼, so a weighted entry is still at most 1
 
 
-class Model:
+class Model(ABC):
     """What all models share. ``nuisance`` parameters (a baseline) come first and are not reported."""
 
     kind: str
@@ -59,19 +60,19 @@ class Model:
         return [0.0] * self.dimension
 
     @property
+    @abstractmethod
     def gradient_change(self) -> float:
         """The most one patient can change the gradient (L2)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def hessian_change(self) -> float:
         """The most one patient can change the summed entries of the Hessian (L2)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def largest(self) -> float:
         """The largest single entry that one patient can have."""
-        raise NotImplementedError
 
     @property
     def weight(self) -> float:
@@ -87,13 +88,9 @@ class Model:
         """L2 change of the vector of integers when one row comes or goes; rounding moves each entry by up to ½."""
         return scale * self.change / self.largest + 0.5 * math.sqrt(self.length)
 
+    @abstractmethod
     def add_up(self, table: pl.DataFrame, beta: Floats, scale: int) -> Whole:
         """A site's vector at these parameters."""
-        return patients_summed(self.figures(table, beta), scale, largest=self.largest, bound=self.change)
-
-    def figures(self, table: pl.DataFrame, beta: Floats) -> Floats:
-        """One row for each patient: 1, gradient, weighted Hessian."""
-        raise NotImplementedError
 
     def _rows(self, gradient: Floats, hessian: Floats) -> Floats:
         return np.concatenate([np.ones((len(gradient), 1)), gradient, self.weight * hessian], axis=1)
@@ -103,7 +100,19 @@ class Model:
         return np.asarray(columns[:, left] * columns[:, right])
 
 
-class Logistic(Model):
+class PatientByPatient(Model):
+    """A model in which each patient's part stands alone: it is cut to the bound and rounded before it is summed."""
+
+    def add_up(self, table: pl.DataFrame, beta: Floats, scale: int) -> Whole:
+        """A site's vector at these parameters."""
+        return patients_summed(self.figures(table, beta), scale, largest=self.largest, bound=self.change)
+
+    @abstractmethod
+    def figures(self, table: pl.DataFrame, beta: Floats) -> Floats:
+        """One row for each patient: 1, gradient, weighted Hessian."""
+
+
+class Logistic(PatientByPatient):
     """The odds of a category's value: |y − p| ≤ 1 and p(1 − p) ≤ ¼, so a patient's part is bounded as it is."""
 
     kind, ratio = "logistic", "oddsRatio"
@@ -139,7 +148,7 @@ class Logistic(Model):
         return self._rows((y - p)[:, None] * x, (p * (1 - p))[:, None] * self._products(x))
 
 
-class Poisson(Model):
+class Poisson(PatientByPatient):
     """The rate of a count. Count and expected count are cut at ``most``, the codebook's maximum unless said lower."""
 
     kind, ratio = "poisson", "rateRatio"
@@ -197,7 +206,7 @@ class Time:
         return times, np.array([word == self.value for word in words], dtype=bool), known
 
 
-class Piecewise(Model):
+class Piecewise(PatientByPatient):
     """Proportional hazards with a rate that is constant in each interval: a survival model whose patients stand alone.
 
     With short intervals its hazard ratios are those of Cox's model (Holford 1980). A patient's expected number of

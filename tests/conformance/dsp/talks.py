@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,7 @@ from tests.conformance.dsp.target import NEGOTIATIONS, TRANSFERS
 _NAMED = "[^/]+"
 
 
-class Talk:
+class Talk(ABC):
     """What all conversations share: two identifiers, and the target's address for this process."""
 
     kind: str
@@ -37,9 +38,9 @@ class Talk:
         self.theirs = ""
 
     @property
+    @abstractmethod
     def pids(self) -> Json:
         """``providerPid`` and ``consumerPid``."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def expecting(self, path: str) -> Iterator[None]:
