@@ -6,6 +6,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
@@ -34,6 +35,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.account = self.ledger.open_account("mgus", "did:web:hub.example", 1.0, DELTA)
         self.spent: dict[str, int] = {}
         self.open: dict[str, int] = {}
+        self.by_parts: dict[str, list[int]] = {}
+        self.whole: dict[str, int] = {}
         self.runs = 0
         self.highest = 0
 
@@ -42,7 +45,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runs += 1
         rho = rho_of(1.0, DELTA) * share
         units = units_up(rho)
-        fits = sum(self.spent.values()) + sum(self.open.values()) + units <= self.account.ceiling_units
+        taken = sum(self.spent.values()) + sum(self.open.values()) + sum(map(sum, self.by_parts.values()))
+        left = sum(self.whole[each] - sum(parts) for each, parts in self.by_parts.items() if each in self.whole)
+        fits = taken + left + units <= self.account.ceiling_units
         try:
             made = self.database.write(
                 lambda connection: self.ledger.reserve(connection, self.account, rho, f"run-{self.runs}")
@@ -74,8 +79,65 @@ class LedgerMachine(RuleBasedStateMachine):
         if to_spent:
             self.spent[reservation] = units
 
+    @rule(reservation=reservations)
+    def open_for_parts(self, reservation: str) -> None:
+        if not reservation:
+            return
+        try:
+            self.database.write(lambda connection: self.ledger.open_parts(connection, reservation))
+        except ConflictError:
+            assert reservation not in self.open
+            return
+        self.whole[reservation] = self.open.pop(reservation)
+        self.by_parts[reservation] = []
+
+    @rule(reservation=reservations, share=st.sampled_from([0.01, 0.25, 1 / 3, 0.5, 1.0]), again=st.booleans())
+    def spend_part(self, reservation: str, share: float, again: bool) -> None:
+        """One part, named after how many there were; ``again`` names the last one a second time."""
+        parts = self.by_parts.get(reservation)
+        if not reservation or parts is None:
+            return
+        name = f"round-{len(parts) - again}"
+        rho = (self.whole.get(reservation, 0) or 1) * share / 10**12
+        try:
+            spent = self.database.write(lambda connection: self.ledger.spend_part(connection, reservation, name, rho))
+        except ConflictError:
+            assert reservation not in self.whole or (again and parts)
+            return
+        except DeniedError:
+            assert sum(parts) + units_up(rho) > self.whole[reservation]
+            return
+        assert reservation in self.whole
+        # A third three times is a whole, though each is rounded up: the last one is charged what is left.
+        assert spent.units == min(units_up(rho), self.whole[reservation] - sum(parts))
+        assert units_up(rho) - spent.units <= len(parts) + 1 + self.whole[reservation] // 10**9
+        parts.append(spent.units)
+
+    @rule(reservation=reservations)
+    def free_rest(self, reservation: str) -> None:
+        if not reservation:
+            return
+        freed = self.database.write(lambda connection: self.ledger.free_rest(connection, reservation, "it ended"))
+        whole = self.whole.pop(reservation, None)
+        if whole is not None:
+            assert freed.units == whole - sum(self.by_parts[reservation])
+
+    @rule(reservation=reservations, share=st.sampled_from([0.25, 0.5]))
+    def a_transaction_that_dies(self, reservation: str, share: float) -> None:
+        """What is rolled back after a part was counted counts nothing: the answer was not noted either."""
+        if reservation not in self.whole:
+            return
+
+        def dies(connection: object) -> None:
+            self.ledger.spend_part(connection, reservation, "a round that died", self.whole[reservation] * 1e-15)  # type: ignore[arg-type]
+            raise RuntimeError("power cut")
+
+        with pytest.raises(RuntimeError):
+            self.database.write(dies)
+
     @rule()
     def crash(self) -> None:
+        """What is spent by parts stays open over a restart, with exactly what its parts have not spent."""
         settled = self.ledger.settle_after_restart()
         assert {r.id for r in settled} == set(self.open)
         self.spent |= self.open
@@ -84,8 +146,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def the_ledger_agrees_and_holds(self) -> None:
         balance = self.ledger.balance(self.account)
-        assert balance.spent_units == sum(self.spent.values()) >= self.highest
-        assert balance.reserved_units == sum(self.open.values())
+        in_parts = sum(map(sum, self.by_parts.values()))
+        left = sum(whole - sum(self.by_parts[each]) for each, whole in self.whole.items())
+        assert balance.spent_units == sum(self.spent.values()) + in_parts >= self.highest
+        assert balance.reserved_units == sum(self.open.values()) + left
         assert balance.spent_units + balance.reserved_units <= self.account.ceiling_units
         assert epsilon_of(balance.spent_rho, DELTA) <= 1.0 + 1e-9
         self.highest = balance.spent_units
@@ -97,7 +161,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(
-    max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -6,14 +6,14 @@ enough. The hub holds no patient data. What it makes from the opened sums stays 
 quarantine until every site whose data are in it has measured it inside and signed what it found;
 one missing or failing site and it is withheld.
 
-A hub that stops or is killed goes on at its next start with the orders and the rounds that were under way.
+A hub that stops or is killed goes on at its next start with the orders and the rounds that were under way, and with
+the evidence on a candidate in quarantine.
 """
 
 from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from synthema.assembly import study_store as store
-from synthema.assembly.asking import ask
+from synthema.assembly.candidates import kept_candidate
+from synthema.assembly.gathering import Gathering, failures_of
 from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.ordering import Orders
 from synthema.assembly.problems import input_error
@@ -34,29 +35,24 @@ from synthema.assembly.trust import Trust
 from synthema.canonical import digest_bytes
 from synthema.certification import (
     CertificateRecord,
-    EvidenceCredential,
-    EvidenceStatement,
     candidate_iri,
     release_activity,
-    verify_evidence,
 )
-from synthema.certification.model import NEEDED_ACTS, undecided
 from synthema.datasets.codebook import Codebook
+from synthema.datasets.seal import write_durably
 from synthema.dataspace import Dataspace, PeerClient
-from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
+from synthema.errors import DeniedError, IntegrityError, NotFoundError, PeerError, PluginError, SynthemaError
 from synthema.federation import Closing, Coordinator, StudyFile, StudyPlan, StudyResult, require_loopback
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.execute import table_bytes
 from synthema.runs.governor import Governor
-from synthema.runs.model import RunState
 from synthema.runs.release import DecidedAct
 from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import Session
 from synthema.spi.model import Generated
 
 NEGOTIATION_SECONDS = 60.0
-EVALUATION_SECONDS = 600.0
 
 
 class Conductor:
@@ -82,6 +78,7 @@ class Conductor:
         self._orders = Orders(dataspace, peers)
         self._publication = Publication(rooms, governor, trust, shelf)
         self._closing = threading.Event()
+        self._evidence = Gathering(rooms, peers, trust.resolver, self.study, self._note, self._closing)
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="conductor")
 
     # asked from outside ------------------------------------------------------------------
@@ -129,14 +126,15 @@ class Conductor:
         raise NotFoundError("no study here made this certificate", fix="sign a certificate of this hub")
 
     def recover(self) -> None:
-        """After a restart: orders and rounds under way go on; what was further has failed, its candidates deleted."""
+        """After a restart: orders, rounds and candidates in quarantine go on; a study without a plan has failed."""
         going_on = set()
         for study in self.studies():
             if study.state in store.FINAL:
                 continue
-            if study.plan is not None and study.state in (ConductState.INVITING, ConductState.RUNNING):
+            work = self._work_left(study.state)
+            if study.plan is not None and work is not None:
                 going_on.add(study.id)
-                self._workers.submit(self._guarded, study.id, self._take_up, StudyPlan.model_validate(study.plan))
+                self._workers.submit(self._guarded, study.id, work, StudyPlan.model_validate(study.plan))
             else:
                 reason = "the hub stopped while the study was under way"
                 self._coordinator.abandon(study.id, reason)
@@ -144,6 +142,12 @@ class Conductor:
         for folder in self._studies.glob("*"):  # of ended studies: the hub was killed before it deleted them
             if folder.name not in going_on:
                 shutil.rmtree(folder)
+
+    def _work_left(self, state: ConductState) -> Callable[[StudyPlan], None] | None:
+        """How a study in this state goes on; None where it cannot."""
+        if state is ConductState.QUARANTINED:
+            return self._take_up_candidate
+        return self._take_up if state in (ConductState.INVITING, ConductState.RUNNING) else None
 
     def close(self) -> None:
         """Stop; studies under way go on at the next start."""
@@ -184,6 +188,21 @@ class Conductor:
             made = self._compute(plan, session)
         self._bring_out(plan, made)
 
+    def _take_up_candidate(self, plan: StudyPlan) -> None:
+        """Go on with a candidate in quarantine after a restart; one that is not as it was made is withheld."""
+        self._note(plan.id, {"kind": "resumed", "text": "the hub was restarted and goes on with the candidate"})
+        result = self._coordinator.result(plan.id)
+        try:
+            content = kept_candidate(self._file(plan.id), self.study(plan.id).candidate)
+        except IntegrityError as error:
+            self._end(plan.id, ConductState.STOPPED, error.message)
+            return
+        if result is None:
+            self._end(plan.id, ConductState.STOPPED, "what the rounds came to is not here any more")
+            return
+        evidence = self._evidence.gather(plan, _contributed(plan, result).dids, digest_bytes(content))
+        self._release_or_stop(plan, result, content, evidence)
+
     def _session(self, identifier: str, names: Sequence[str]) -> Session:
         plugins = [self._rooms.plugins.require(name) for name in names]
         return self._rooms.sandbox.open_session(plugins, self._folder(identifier) / "work")
@@ -210,7 +229,7 @@ class Conductor:
             return
         result, content = made
         self._quarantine(plan, result, content)
-        evidence = self._gather_evidence(_contributed(plan, result), plan, digest_bytes(content))
+        evidence = self._evidence.gather(plan, _contributed(plan, result).dids, digest_bytes(content))
         self._release_or_stop(plan, result, content, evidence)
 
     def _agreement(self, identifier: str, site: str, dataset: str) -> str:
@@ -273,8 +292,7 @@ class Conductor:
         return generated
 
     def _quarantine(self, plan: StudyPlan, result: StudyResult, content: bytes) -> None:
-        path = self._file(plan.id)
-        path.write_bytes(content)
+        write_durably(self._file(plan.id), content)
         candidate = digest_bytes(content)
         now = self._rooms.clock.now()
         did = self._rooms.settings.did
@@ -294,57 +312,18 @@ class Conductor:
 
         self._rooms.database.write(keep)
 
-    def _gather_evidence(self, contributed: StudyPlan, plan: StudyPlan, candidate: str) -> dict[str, dict[str, Any]]:
-        """Let every site whose data are in it measure the candidate; site → evidence credential, series for plots."""
-        order = {"plan": plan.model_dump(mode="json"), "candidate": candidate}
-        runs: dict[str, str] = {}
-        for site in contributed.dids:
-            answer = ask(self._peers, site, "/federation/evaluations", order)
-            if answer["effect"] != "permit":
-                raise DeniedError(
-                    f"{site} does not measure the candidate: {' '.join(answer['sentences'])}",
-                    fix="see the site's decision",
-                )
-            runs[site] = answer["run"]
-        return {site: self._await_evidence(plan, site, run, candidate) for site, run in runs.items()}
-
-    def _await_evidence(self, plan: StudyPlan, site: str, run: str, candidate: str) -> dict[str, Any]:
-        end, told = time.monotonic() + EVALUATION_SECONDS, False
-        while time.monotonic() < end and not self._closing.wait(0.3):
-            found: dict[str, Any] = self._peers.get(site, f"/federation/evaluations/{run}")
-            if found["state"] == RunState.AWAITING and found["evidence"] is None:
-                end = time.monotonic() + EVALUATION_SECONDS  # people need days, and say so as long as they do
-                if not told:
-                    self._note(plan.id, {"kind": "evidence", "site": site, "text": "clinicians have yet to judge it"})
-                told = True
-            if found["evidence"] is not None:
-                evidence: dict[str, Any] = found["evidence"]
-                verified = self._verified(evidence["credential"], candidate)
-                if verified.issuer != site:
-                    raise PeerError(f"{site} sent the evidence of another", fix="ask its operator")
-                failures = _failures(verified.statement, evidence)
-                text = "passes its gates and may leave" if not failures else "; ".join(failures)
-                self._note(plan.id, {"kind": "evidence", "site": site, "text": text, "passed": not failures})
-                return evidence
-            if found["state"] in ("failed", "denied", "stopped"):
-                raise PeerError(f"{site} could not measure the candidate: {found['reason']}", fix="see its log")
-        raise PeerError(f"{site} did not send its evidence in time", fix="start the study again later")
-
-    def _verified(self, credential: Mapping[str, Any], candidate: str) -> EvidenceCredential:
-        return verify_evidence(credential, candidate, self._publication.resolver, self._rooms.clock.now())
-
     def _release_or_stop(
         self, plan: StudyPlan, result: StudyResult, content: bytes, evidence: Mapping[str, dict[str, Any]]
     ) -> None:
         candidate = digest_bytes(content)
         statements = {
-            site: self._verified(found["credential"], candidate).statement for site, found in evidence.items()
+            site: self._evidence.verified(found["credential"], candidate).statement for site, found in evidence.items()
         }
         series = {site: found["series"] for site, found in evidence.items()}
         failures = [
             f"{self._peers.peer(site).name}: {text}"
             for site, statement in statements.items()
-            for text in _failures(statement, evidence[site])
+            for text in failures_of(statement, evidence[site])
         ]
         contributed = _contributed(plan, result)
         if failures or set(statements) != set(contributed.dids):
@@ -385,12 +364,15 @@ class Conductor:
             Entity(found["credential"]["id"], ("Evidence",), f"evidence of {site}")
             for site, found in sorted(evidence.items())
         )
+        before = sum(event["kind"] == "passed" for event in self.study(plan.id).events)  # the hub was killed after it
         activity = release_activity(
-            self._rooms.log.iri("study", plan.id) + "/release", candidate, self._rooms.settings.did,
-            self._rooms.clock.now(), used=used,
+            f"{self._rooms.log.iri('study', plan.id)}/release{f'-{before}' if before else ''}", candidate,
+            self._rooms.settings.did, self._rooms.clock.now(), used=used,
         )  # fmt: skip
+        event = {"kind": "passed", "text": "every site's evidence is there and passes"}
 
         def record(connection: Connection) -> tuple[int, tuple[DecidedAct, ...]]:
+            store.note(connection, plan.id, self._rooms.clock.now(), event)
             kept = self._acts.keep_certifying(connection, plan, acts)
             return self._rooms.log.append(connection, activity).sequence, kept
 
@@ -437,19 +419,6 @@ class Conductor:
 
     def _file(self, identifier: str) -> Path:
         return self._folder(identifier) / "candidate.parquet"
-
-
-def _failures(statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list[str]:
-    """What stands against a candidate at one site: gates it did not pass, then acts the site's policies denied.
-
-    The site's words on a denial come beside its evidence; what counts is the signed decision.
-    """
-    if statement.gates.failures:
-        return list(statement.gates.failures)
-    denied = [decision.action for decision in statement.decisions if decision.effect != "permit"]
-    words = [str(text)[:2000] for text in evidence.get("refusals", [])]
-    found = (words or [f"its decision on '{action}' is to deny" for action in denied]) if denied else []
-    return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED_ACTS))]
 
 
 def _contributed(plan: StudyPlan, result: StudyResult) -> StudyPlan:

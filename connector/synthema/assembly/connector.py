@@ -192,11 +192,10 @@ class Connector:
     def _settle_after_restart(self) -> None:
         shutil.rmtree(self.settings.home / INCOMING, ignore_errors=True)
         self.datasets.recover()
-        self.governor.recover()
+        self.participation.recover()
         self.reviews.clear()
         self.budget.settle_after_restart()
         self.coordinator.recover()
-        self.participation.recover()
         self.conductor.recover()
         self.withdrawals.start()
 

@@ -10,11 +10,14 @@ import base64
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
+from synthema.assembly.coming_back import interrupted
 from synthema.assembly.disclosing import told_of, told_of_error
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
@@ -26,6 +29,7 @@ from synthema.dataspace import PeerClient
 from synthema.dpia import Evidence
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
 from synthema.federation import (
+    Contributed,
     Outcome,
     Participant,
     ParticipationState,
@@ -42,6 +46,7 @@ from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState
 from synthema.runs.release import DecidedAct
 from synthema.runs.session import GovernedSession
+from synthema.runs.spending import spend_round
 from synthema.runs.store import RunRecord
 from synthema.runs.waiting import CANDIDATE, lacks_review, rows_of, wait_for_review
 
@@ -133,6 +138,7 @@ class Participation:
         self._evidence: dict[str, dict[str, Any]] = {}
         self._broken: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._workers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="participation")
 
     # rounds ----------------------------------------------------------------------------
@@ -200,11 +206,39 @@ class Participation:
         except SynthemaError as error:
             participant.refuse(plan, error)
             return
+        self._carry_on(plan, grant, session, participant.run)
+
+    def _come_back(self, plan: StudyPlan, run: str) -> None:
+        """Go on with a participation that a crash interrupted: asked afresh, within the grant and budget it had."""
+        participant = self._participant(plan.coordinator, run, plan)
+        try:
+            require_loopback(self._peers.peer(plan.coordinator).url)
+            self._require_permit(plan)
+            session = self._governor.resume(run)
+        except SynthemaError as error:
+            self._fail_unless_ended(run, error.message)
+            participant.leave(plan, error)
+            return
+        except BaseException as fault:
+            self._governor.give_up(run, fault)
+            raise
+        self._carry_on(plan, self._governor.grant(run), session, participant.go_on)
+
+    def _carry_on(
+        self,
+        plan: StudyPlan,
+        grant: Grant,
+        session: GovernedSession,
+        rounds: Callable[[StudyPlan, RoundSession, SiteLimits], Outcome],
+    ) -> None:
+        """Take part in the rounds to their end, and settle the run by how they ended."""
         try:
             limits = self._limits(plan, grant, session)
-            self._settle(session, participant.run(plan, RoundSession(session), limits))
+            self._settle(session, rounds(plan, RoundSession(session), limits))
         except BaseException as error:
-            self._governor.give_up(request.id, error)
+            if self._closing.is_set():
+                return  # the run is taken up again at the next start
+            self._governor.give_up(session.request.id, error)
             raise
         finally:
             session.close()
@@ -253,15 +287,24 @@ class Participation:
                 self._governor.require_still_permitted(run)
                 self._require_permit(plan)
 
+        def spend(connection: Connection, left: Contributed) -> None:
+            if run is not None:
+                spend_round(rooms, connection, run, left.round_id, left.rho)
+
         return Participant(
             rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did,
             HubChannel(self._peers, hub, rooms.settings.hub_silence_seconds),
-            silence_seconds=rooms.settings.hub_silence_seconds, check=still_permitted, tell=self.told,
+            silence_seconds=rooms.settings.hub_silence_seconds, check=still_permitted, tell=self.told, spend=spend,
+            stopping=self._closing.is_set,
         )  # fmt: skip
 
     def recover(self) -> None:
-        """After a restart: participations that were under way have failed."""
-        self._participant(self._rooms.settings.did).recover()
+        """After a restart: fail the runs and participations that cannot go on, and go on with the others."""
+        staying = interrupted(self._rooms)
+        self._governor.recover(staying)
+        self._participant(self._rooms.settings.did).recover({plan.id for plan in staying.values()})
+        for run, plan in staying.items():
+            self._workers.submit(self._come_back, plan, run)
 
     # evaluation ------------------------------------------------------------------------
 
@@ -442,7 +485,8 @@ class Participation:
         return None
 
     def close(self) -> None:
-        """Stop taking new work; what runs is ended with the connector."""
+        """Stop taking new work; what runs is ended with the connector, and studies go on at its next start."""
+        self._closing.set()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 

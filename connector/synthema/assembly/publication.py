@@ -11,6 +11,7 @@ from synthema.assembly.shelf import Shelf
 from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
 from synthema.certification import (
+    Certificate,
     CertificateContent,
     CertificateRecord,
     DataFile,
@@ -24,6 +25,7 @@ from synthema.certification import (
     allowed_uses,
     candidate_iri,
     payload_of,
+    read_document,
     reference,
     write_package,
 )
@@ -89,9 +91,12 @@ class Publication:
         rows: bytes,
         finish: Callable[[Connection, dict[str, Any]], None],
     ) -> None:
-        """Certify, pack and offer released rows. The package can be fetched as soon as ``finish`` is kept with it."""
+        """Certify, pack and offer released rows. The package can be fetched as soon as ``finish`` is kept with it.
+
+        A certificate that was issued for these rows before the hub was killed is the one that counts.
+        """
         files = {name: given for name, (_, _, given) in _files(plan, rows).items()}
-        record = self._trust.issuer.issue(content, files)
+        record = self._issued(content, rows) or self._trust.issuer.issue(content, files)
         package = self._trust.issuer.package(record.id, files)
         artefact = self._governor.keep_file(plan.id, "package.zip", MEDIA_TYPE, package)
         name = artefact.digest.removeprefix("sha256:")
@@ -112,6 +117,14 @@ class Publication:
             )
 
         self._rooms.database.write(keep)
+
+    def _issued(self, content: CertificateContent, rows: bytes) -> CertificateRecord | None:
+        """The certificate that this study's rows have already."""
+        for record in self._trust.issuer.of_candidate(digest_bytes(rows)):
+            subject = read_document(Certificate, record.document).credential_subject
+            if subject.study == content.study and record.state == "valid":
+                return record
+        return None
 
     def publish_again(self, plan: StudyPlan, package: str, record: CertificateRecord) -> str:
         """Pack and offer a dataset anew, its certificate having got a second signature; returns the new digest.

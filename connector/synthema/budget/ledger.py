@@ -1,5 +1,8 @@
 """The privacy-loss ledger: reserve before a run, spend when it starts, never give back what was spent.
 
+A run that reads the data again and again, such as a site's part in a study, is spent part by part instead: each
+round in the transaction that notes that its answer may leave, and at the end what no round took is free again.
+
 Every step happens inside the caller's transaction, together with its entry in the
 log. On SQLite there is one writer; on PostgreSQL the account's row is locked. So
 two runs never both get the last of a budget.
@@ -29,6 +32,7 @@ from synthema.budget.model import (
     units_up,
 )
 from synthema.budget.outlook import Picture, history
+from synthema.budget.parts import charge
 from synthema.clock import Clock
 from synthema.errors import ConflictError, DeniedError, InputError
 from synthema.ids import new_id
@@ -164,12 +168,51 @@ class BudgetLedger:
         """Free a reservation whose run never started; raises :class:`ConflictError` once it is spent."""
         return self._settle(connection, reservation, "cancel", "the run never started")
 
+    def open_parts(self, connection: Connection, reservation: Reservation | str) -> Reservation:
+        """The run has started, and will be spent part by part with :meth:`spend_part`; nothing is spent yet."""
+        return self._settle(connection, reservation, "open", "the run started; each part is spent before it is sent")
+
+    def spend_part(self, connection: Connection, reservation: Reservation | str, part: str, rho: float) -> Reservation:
+        """Count one part of a run as spent for ever; called in the transaction that notes that it may be sent.
+
+        ``part`` names it among the run's, e.g. the id of a round. Raises :class:`ConflictError` for a part that was
+        counted before or a reservation that is not open, :class:`DeniedError` where the parts would cost more than
+        was set aside.
+        """
+        kept = self._locked(connection, reservation)
+        if kept.state is not ReservationState.OPEN or not part:
+            raise ConflictError("this run is not spent part by part, or has ended", fix="start a new run")
+        before = store.parts_of(connection, kept)
+        if part in {each.part for each in before}:
+            raise ConflictError(f"the part {part[:80]} of this run was counted before", fix="no part is sent twice")
+        account = store.find_account(connection, kept.account_id)
+        now, charged = self._clock.now(), charge(kept, before, rho)
+        spent = Reservation(
+            new_id("reservation"), kept.account_id, kept.run_id, charged, ReservationState.SPENT, now, now,
+            f"spent by {part}", mechanisms=(Mechanism("zcdp", rho),), part=part,
+        )  # fmt: skip
+        store.settle(connection, replace(kept, units=kept.units - charged))
+        store.insert_reservation(connection, spent)
+        self._record_step(connection, "BudgetSpend", f"Privacy budget spent: {part}", account, spent)
+        return spent
+
+    def free_rest(self, connection: Connection, reservation: Reservation | str, reason: str) -> Reservation:
+        """The run has ended: what none of its parts has spent is free again. One without parts stays as it is."""
+        kept = self._locked(connection, reservation)
+        if kept.state is not ReservationState.OPEN:
+            return kept
+        return self._settle(connection, kept, "free", reason)
+
     def settle_after_restart(self) -> list[Reservation]:
-        """Count what a crash left open as spent: nobody can show that the data was not read."""
+        """Count what a crash left open as spent: nobody can show that the data was not read.
+
+        Not so a run that is spent part by part: what it sent was counted before it was sent.
+        """
 
         def settle(connection: Connection) -> list[Reservation]:
             reason = "open when the connector stopped; counted as spent"
-            return [self._settle(connection, r, "spend", reason) for r in store.open_reservations(connection)]
+            left = store.unsettled_reservations(connection)
+            return [self._settle(connection, each, "spend", reason) for each in left]
 
         return self._database.write(settle)
 
@@ -281,10 +324,16 @@ class BudgetLedger:
             fix=fix,
         )
 
-    def _settle(self, connection: Connection, reservation: Reservation | str, event: str, reason: str) -> Reservation:
+    @staticmethod
+    def _locked(connection: Connection, reservation: Reservation | str) -> Reservation:
+        """A reservation as it stands, its account locked until the transaction ends."""
         identifier = reservation if isinstance(reservation, str) else reservation.id
-        kept = store.find_reservation(connection, identifier)
-        account = store.find_account(connection, kept.account_id, lock=True)
+        store.find_account(connection, store.find_reservation(connection, identifier).account_id, lock=True)
+        return store.find_reservation(connection, identifier)
+
+    def _settle(self, connection: Connection, reservation: Reservation | str, event: str, reason: str) -> Reservation:
+        kept = self._locked(connection, reservation)
+        account = store.find_account(connection, kept.account_id)
         settled = replace(kept, state=advance(kept.state, event), settled_at=self._clock.now(), reason=reason)
         store.settle(connection, settled)
         label = f"Privacy budget {settled.state}: {reason}"

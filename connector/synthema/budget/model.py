@@ -54,6 +54,7 @@ class ReservationState(StrEnum):
     """Where a reservation stands. Only :data:`TRANSITIONS` says how it may move."""
 
     RESERVED = "reserved"
+    OPEN = "open"
     SPENT = "spent"
     CANCELLED = "cancelled"
 
@@ -61,8 +62,14 @@ class ReservationState(StrEnum):
 TRANSITIONS: dict[tuple[ReservationState, str], ReservationState] = {
     (ReservationState.RESERVED, "spend"): ReservationState.SPENT,
     (ReservationState.RESERVED, "cancel"): ReservationState.CANCELLED,
+    (ReservationState.RESERVED, "open"): ReservationState.OPEN,
+    (ReservationState.OPEN, "free"): ReservationState.CANCELLED,
 }
-"""What was spent stays spent: noise that was seen cannot be unseen."""
+"""What was spent stays spent: noise that was seen cannot be unseen.
+
+An open reservation is spent part by part: each part leaves it as a spent one of its own (:mod:`.parts`), and what is
+in it still counts as set aside until it is freed.
+"""
 
 
 def advance(state: ReservationState, event: str) -> ReservationState:
@@ -108,7 +115,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Privacy loss set aside for one run: ρ in ``units``, and what its ``mechanisms`` say beside."""
+    """Privacy loss set aside for one run: ρ in ``units``, and what its ``mechanisms`` say beside.
+
+    ``part`` names the part of a run that spent it, e.g. a round; it is empty for what was set aside for the run.
+    """
 
     id: str
     account_id: str
@@ -121,11 +131,12 @@ class Reservation:
     pure_units: int | None = None
     delta_units: int = 0
     mechanisms: tuple[Mechanism, ...] = ()
+    part: str = ""
 
     @property
     def used(self) -> tuple[Mechanism, ...]:
         """What was done, as far as it is known: without more, a release of this ρ."""
-        return self.mechanisms or (Mechanism("zcdp", self.rho),)
+        return self.mechanisms or ((Mechanism("zcdp", self.rho),) if self.units else ())
 
     @property
     def rho(self) -> float:

@@ -54,7 +54,8 @@ budget_reservations = Table(
     Column("pure_units", BigInteger),  # none: the release has no pure ε
     Column("delta_units", BigInteger, nullable=False, server_default="0"),
     Column("mechanisms", CanonicalJson),  # none: known by its ρ only
-    UniqueConstraint("account_id", "run_id"),
+    Column("part", String, nullable=False, server_default=""),  # of a run, e.g. a round; empty: the run itself
+    UniqueConstraint("account_id", "run_id", "part"),
 )
 
 
@@ -110,7 +111,10 @@ def balance_of(connection: Connection, account: Account) -> Balance:
     else:
         query = query.where(budget_reservations.c.account_id == account.id)
     sums = {row[0]: tuple(map(int, row[1:])) for row in connection.execute(query.group_by(kept.state))}
-    spent, reserved = (sums.get(state, (0, 0, 0, 0)) for state in (ReservationState.SPENT, ReservationState.RESERVED))
+    nothing = (0, 0, 0, 0)
+    spent = sums.get(ReservationState.SPENT, nothing)
+    aside = [sums.get(state, nothing) for state in (ReservationState.RESERVED, ReservationState.OPEN)]
+    reserved = [sum(column) for column in zip(*aside, strict=True)]
     return Balance(
         account,
         spent_units=spent[0],
@@ -158,19 +162,33 @@ def run_is_known(connection: Connection, account: Account, run_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def open_reservations(connection: Connection) -> list[Reservation]:
-    """Reservations that are neither spent nor cancelled."""
+def unsettled_reservations(connection: Connection) -> list[Reservation]:
+    """Reservations that are neither spent nor cancelled, without those that are spent part by part."""
     query = select(budget_reservations).where(budget_reservations.c.state == ReservationState.RESERVED)
     return [_reservation(row) for row in connection.execute(query.order_by(budget_reservations.c.id)).mappings()]
 
 
+def parts_of(connection: Connection, reservation: Reservation) -> list[Reservation]:
+    """What the parts of a run have spent, in the order in which they did."""
+    query = select(budget_reservations).where(
+        budget_reservations.c.account_id == reservation.account_id,
+        budget_reservations.c.run_id == reservation.run_id,
+        budget_reservations.c.part != "",
+    )
+    ordered = query.order_by(budget_reservations.c.reserved_at, budget_reservations.c.id)
+    return [_reservation(row) for row in connection.execute(ordered).mappings()]
+
+
 def settle(connection: Connection, reservation: Reservation) -> None:
-    """Keep the end of a reservation."""
+    """Keep the end of a reservation, or what is left of one that is spent part by part."""
     connection.execute(
         update(budget_reservations)
         .where(budget_reservations.c.id == reservation.id)
-        .values(state=reservation.state, settled_at=reservation.settled_at, reason=reservation.reason)
-    )
+        .values(
+            state=reservation.state, settled_at=reservation.settled_at, reason=reservation.reason,
+            units=reservation.units,
+        )
+    )  # fmt: skip
 
 
 def _reservation(row: Any) -> Reservation:

@@ -10,7 +10,9 @@ What goes wrong is told in two ways: this site's own log says why; the coordinat
 allows (``tell``), which is nothing but the fact unless somebody decided otherwise.
 
 A site that is too slow for a round is left out of it and asked again at the next one; a vector that left it
-too late counts as spent all the same. A coordinator that falls silent is waited for, since it may be on its way back.
+too late counts as spent all the same. So is a site that was killed and started anew (:meth:`Participant.go_on`):
+the round it died in is lost to it, and what had left it stays spent. A coordinator that falls silent is waited
+for, since it may be on its way back.
 
 That one row changes the vector by at most ``state.sensitivity`` is for the approved algorithm to
 guarantee: it must refuse, in ``federated_contribute``, a state it would not have made itself.
@@ -18,14 +20,17 @@ guarantee: it must refuse, in ``federated_contribute``, a state it would not hav
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
+
+from sqlalchemy import Connection
 
 from synthema.clock import Clock
 from synthema.errors import DeniedError, SynthemaError
 from synthema.federation import store
 from synthema.federation.granted import check_plan
 from synthema.federation.model import (
+    Contributed,
     Outcome,
     ParticipationState,
     SiteLimits,
@@ -45,6 +50,8 @@ class Participant:
 
     ``silence_seconds`` is how long the coordinator may say nothing. ``check`` is asked before each round and raises
     the :class:`SynthemaError` that ends this site's part; ``tell`` makes of an error what the coordinator hears.
+    ``spend`` counts a round's loss in the transaction that notes that its vector may leave, before it does; an error
+    it raises keeps the vector here. ``stopping`` says that the connector stops: a study is then left as it stands.
     """
 
     def __init__(
@@ -60,6 +67,8 @@ class Participant:
         silence_seconds: float = 900.0,
         check: Callable[[], None] = lambda: None,
         tell: Callable[[SynthemaError], str] = lambda _error: STOPPED,
+        spend: Callable[[Connection, Contributed], object] = lambda _connection, _left: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.database = database
         self.log = log
@@ -71,6 +80,8 @@ class Participant:
         self.silence_seconds = silence_seconds
         self.check = check
         self.tell = tell
+        self.spend = spend
+        self.stopping = stopping
         self.records = StudyRecords(log.iri, me)
 
     def accept(self, plan: StudyPlan, limits: SiteLimits) -> None:
@@ -86,8 +97,8 @@ class Participant:
     def run(self, plan: StudyPlan, session: SiteSession, limits: SiteLimits) -> Outcome:
         """Take part until the study ends, for everyone or for this site only; never raises for a refusal.
 
-        Accepts the plan first, unless :meth:`accept` has done so. A participation that was
-        running before a restart is not taken up again.
+        Accepts the plan first, unless :meth:`accept` has done so. One that was running before a restart goes
+        on with :meth:`go_on`.
         """
         try:
             check_plan(plan, limits, self.me)
@@ -95,6 +106,37 @@ class Participant:
         except DeniedError as error:
             return self.refuse(plan, error)
         return Part(self, plan, session, limits).to_the_end()
+
+    def go_on(self, plan: StudyPlan, session: SiteSession, limits: SiteLimits) -> Outcome:
+        """Come back into a study after a restart, for its later rounds, within the limits it was accepted with.
+
+        ``limits`` are those of now: the plan must still fit them too. The round that was open then is lost; what was
+        spent stays spent. Never raises for a refusal.
+        """
+        try:
+            check_plan(plan, limits, self.me)
+        except DeniedError as error:
+            return self.leave(plan, error)
+        kept = self.participation(plan.id).limits
+        self.database.write(
+            lambda connection: self.log.append(connection, self.records.returned(plan, self.clock.now()))
+        )
+        return Part(self, plan, session, kept).from_here_on()
+
+    def leave(self, plan: StudyPlan, error: SynthemaError) -> Outcome:
+        """End a participation under way that cannot go on; the log says why, the coordinator what it may know."""
+
+        def write(connection: Connection) -> None:
+            now = self.clock.now()
+            store.move_participation(connection, plan.id, "refuse", "site", now, reason=error.message)
+            self.log.append(connection, self.records.refused(plan, error.message, now))
+
+        self.database.write(write)
+        row = self.participation(plan.id)
+        tell_refusal(self, plan, self.tell(error), row.sequence, 0, None)
+        with self.database.read() as connection:
+            sent = store.contributions(connection, plan.id)
+        return Outcome(plan.id, row.state, row.reason, sent, sum((left.rho for left in sent), 0.0))
 
     def refuse(self, plan: StudyPlan, error: SynthemaError) -> Outcome:
         """Note in the log that this site does not enter a study and why, and tell the coordinator what it may know.
@@ -109,11 +151,12 @@ class Participant:
         tell_refusal(self, plan, self.tell(error), 0, 0, None)
         return Outcome(plan.id, ParticipationState.REFUSED, reason, (), 0.0)
 
-    def recover(self) -> tuple[str, ...]:
-        """After a start: fail what was running when the connector stopped."""
+    def recover(self, keep: Collection[str] = ()) -> tuple[str, ...]:
+        """After a start: fail what was running when the connector stopped, but for the studies in ``keep``."""
 
         def write(connection: Any) -> tuple[str, ...]:
-            plans, reason = store.unfinished_participations(connection), "interrupted: this site was restarted"
+            plans = [plan for plan in store.unfinished_participations(connection) if plan.id not in keep]
+            reason = "interrupted: this site was restarted"
             for plan in plans:
                 now = self.clock.now()
                 store.move_participation(connection, plan.id, "abort", "site", now, reason=reason)

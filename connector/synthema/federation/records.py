@@ -78,6 +78,10 @@ class StudyRecords:
         """The site was too late for a round: its vector is not in the sum, and it may come back at the next one."""
         return self._activity(plan, "RoundAbsence", f"left out of round {number}", at, attributes={"round": number})
 
+    def returned(self, plan: StudyPlan, at: datetime) -> Activity:
+        """The site was restarted and takes part in the rounds to come; the one it was in is lost to it."""
+        return self._activity(plan, "StudyReturn", "this site was restarted and is back in the study", at)
+
     def opened(self, plan: StudyPlan, record: RoundRecord, at: datetime) -> Activity:
         """The coordinator opened a round's sum."""
         total = Entity(

@@ -3,7 +3,8 @@
 A round id has its row before anything is said in the round, so that it is
 never used twice, whatever crashes. A coordinator keeps what it has said and heard in
 the open round, and where the algorithm stands, so that after a crash it goes on with
-that very round (:mod:`.going_on`). A site that dies is out of the study.
+that very round (:mod:`.going_on`). A site keeps the number of the last message it acted on, so that
+after a crash it hears what follows; the round it was in is lost to it.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ participations = Table(
     Column("reason", String),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
+    Column("sequence", Integer, nullable=False, server_default="0", comment="the coordinator's last message"),
 )
 rounds = Table(
     "federation_rounds",
@@ -108,6 +110,7 @@ class ParticipationRow:
     state: ParticipationState
     reason: str | None
     changed_at: datetime
+    sequence: int = 0
 
 
 # The coordinator -------------------------------------------------------------------
@@ -205,15 +208,23 @@ def add_participation(connection: Connection, plan: StudyPlan, limits: SiteLimit
 
 
 def move_participation(
-    connection: Connection, study_id: str, message: str, role: str, now: datetime, *, reason: str | None = None
+    connection: Connection,
+    study_id: str,
+    message: str,
+    role: str,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    sequence: int | None = None,
 ) -> ParticipationState:
-    """Take one step of the transition table."""
+    """Take one step of the transition table; ``sequence`` is the number of the message that was acted on."""
     row = _one(connection, participations, participations.c.study, study_id)
     state = advance_participation(ParticipationState(row["state"]), message, role)
+    heard = row["sequence"] if sequence is None else sequence
     connection.execute(
         participations.update()
         .where(participations.c.study == study_id)
-        .values(state=state, changed_at=now, reason=reason)
+        .values(state=state, changed_at=now, reason=reason, sequence=heard)
     )
     return state
 
@@ -227,7 +238,15 @@ def participation(connection: Connection, study_id: str) -> ParticipationRow:
         ParticipationState(row["state"]),
         row["reason"],
         row["changed_at"],
+        row["sequence"],
     )
+
+
+def last_round(connection: Connection, study_id: str) -> tuple[int, str | None]:
+    """Number and id of the last round this site was in; 0 and None before the first."""
+    query = select(rounds.c.number, rounds.c.id).where(rounds.c.side == "site", rounds.c.study == study_id)
+    row = connection.execute(query.order_by(rounds.c.number.desc()).limit(1)).one_or_none()
+    return (0, None) if row is None else (int(row[0]), str(row[1]))
 
 
 def unfinished_participations(connection: Connection) -> list[StudyPlan]:

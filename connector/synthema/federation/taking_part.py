@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from synthema.federation.messages import (
 from synthema.federation.model import (
     Contributed,
     Outcome,
+    ParticipationState,
     SiteLimits,
     StudyPlan,
     state_from_json,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from synthema.federation.participant import Participant
 
 LONGEST_VECTOR = 100_000_000
+_OF_A_ROUND = frozenset({"roll", "sealed", "survivors", "agreements"})
 _PLUGIN_FAILURE = "a plugin failed at this site"
 
 
@@ -60,6 +63,10 @@ def tell_refusal(
 
 class _Ended(Exception):  # noqa: N818 - not an error: the coordinator said its last word
     pass
+
+
+class Stopping(Exception):  # noqa: N818 - not an error: the connector stops, and may come back
+    """The connector of this site stops in the midst of a study; nothing is written down as an end."""
 
 
 class _Overtaken(Exception):  # noqa: N818 - not an error: the coordinator has gone on
@@ -84,6 +91,7 @@ class Part:
         self._state: State | None = None
         self._share: NoiseShare | None = None
         self._own_keys: dict[str, Any] = {}
+        self._lost: str | None = None
         self._handlers: dict[str, Callable[[Message], None]] = {
             "round": self._on_round,
             "roll": self._on_roll,
@@ -97,12 +105,34 @@ class Part:
 
     def to_the_end(self) -> Outcome:
         """Answer the coordinator's messages until the study is over."""
-        try:
+        return self._carried_on(lambda: self._do(lambda: self._send("accept", {})))
+
+    def from_here_on(self) -> Outcome:
+        """Go on after a restart with what the coordinator says next.
+
+        The round this site was in is lost to it: the secrets of that round died with the process, so that no
+        message of it is acted on, and the others finish it as with any site that dropped out.
+        """
+        with self._site.database.read() as connection:
+            row = store.participation(connection, self._plan.id)
+            self._number, self._round_id = store.last_round(connection, self._plan.id)
+        self._sequence, self._lost = row.sequence, self._round_id
+        return self._carried_on(self._accept_again if row.state is ParticipationState.ACCEPTED else lambda: None)
+
+    def _accept_again(self) -> None:
+        """Say what may not have been said before the crash; a coordinator that has heard it takes no notice."""
+        with suppress(PeerError):
             self._do(lambda: self._send("accept", {}))
+
+    def _carried_on(self, begin: Callable[[], object]) -> Outcome:
+        try:
+            begin()
             while True:
                 self._answer(self._next())
         except _Ended:
             pass
+        except Stopping:
+            raise
         except PeerError as error:
             self._record_end("abort", "site", error.message)
         except PluginError as error:
@@ -116,6 +146,8 @@ class Part:
         return self._outcome()
 
     def _answer(self, message: Message) -> None:
+        if self._lost is not None and message.kind in _OF_A_ROUND and message.round_id == self._lost:
+            return
         self._do(lambda: self._handlers[message.kind](message))
 
     def _do(self, act: Callable[[], object]) -> None:
@@ -145,7 +177,7 @@ class Part:
         def write(connection: Any) -> None:
             now = self._site.clock.now()
             store.begin_round(connection, "site", plan.id, message.round, round_id, state_digest, now)
-            store.move_participation(connection, plan.id, "round", "coordinator", now)
+            store.move_participation(connection, plan.id, "round", "coordinator", now, sequence=message.sequence)
             begun = self._site.records.begun(plan, message.round, round_id, state_digest, now)
             self._site.log.append(connection, begun)
 
@@ -182,7 +214,8 @@ class Part:
         def write(connection: Any) -> None:
             now = self._site.clock.now()
             store.note_contribution(connection, left, now)
-            store.move_participation(connection, self._plan.id, "contribute", "site", now)
+            store.move_participation(connection, self._plan.id, "contribute", "site", now, sequence=message.sequence)
+            self._site.spend(connection, left)
             self._site.log.append(connection, self._site.records.contributed(self._plan, left, now))
 
         self._site.database.write(write)
@@ -198,7 +231,7 @@ class Part:
         def write(connection: Any) -> None:
             now, counts = self._site.clock.now(), (len(sets.survivors), len(sets.dropped))
             store.note_answer(connection, self._id(), sets, now)
-            store.move_participation(connection, self._plan.id, "answer", "site", now)
+            store.move_participation(connection, self._plan.id, "answer", "site", now, sequence=message.sequence)
             self._site.log.append(connection, self._site.records.answered(self._plan, self._number, *counts, now))
 
         self._site.database.write(write)
@@ -206,13 +239,13 @@ class Part:
         answer = self._aggregate("secure_sum_unmask", survivors=survivors, dropped=dropped)
         self._send("answer", {"answer": answer})
 
-    def _on_left(self, _message: Message) -> None:
+    def _on_left(self, message: Message) -> None:
         """Too late for this round: nothing of it is gone on with, and the next one is waited for."""
         number, self._round, self._share, self._state = self._number, None, None, None
 
         def write(connection: Any) -> None:
             now = self._site.clock.now()
-            store.move_participation(connection, self._plan.id, "left", "coordinator", now)
+            store.move_participation(connection, self._plan.id, "left", "coordinator", now, sequence=message.sequence)
             self._site.log.append(connection, self._site.records.left_out(self._plan, number, now))
 
         self._site.database.write(write)
@@ -342,6 +375,8 @@ class Part:
 
     def _record_end(self, event: str, role: str, reason: str, logged: str | None = None) -> None:
         """``reason`` is kept in this site's state; ``logged`` (by default the same) stands in its log."""
+        if self._site.stopping():
+            raise Stopping
         said = logged or reason
         records = self._site.records
 

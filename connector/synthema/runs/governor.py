@@ -9,7 +9,7 @@ Each step is one transaction that moves the run, changes what belongs to it
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,17 +19,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from synthema.budget import rho_of
-from synthema.canonical import digest, digest_bytes
-from synthema.datasets.seal import write_durably
+from synthema.canonical import digest
 from synthema.dpia import Evidence, GateReport, Phase
-from synthema.errors import DeniedError, InputError, IntegrityError, SynthemaError
+from synthema.errors import DeniedError, InputError, SynthemaError
 from synthema.ids import new_id
 from synthema.policy import Decision, Fact
-from synthema.runs import store
+from synthema.runs import spending, store
 from synthema.runs.anew import require_permitted_anew
 from synthema.runs.at_work import AtWork
 from synthema.runs.facts import FactFinder
 from synthema.runs.grants import DataDoor, check_grant, sign_grant
+from synthema.runs.kept_files import KeptFiles
 from synthema.runs.measured import evidence_of
 from synthema.runs.model import Artefact, Grant, RunRequest, RunState
 from synthema.runs.records import RunRecords
@@ -67,15 +67,16 @@ class Verdict:
         return (*self.report.sentences(), *(said for act in self.acts for said in act.decision.sentences()))
 
 
-class Governor:
+class Governor(KeptFiles):
     """Takes requests, grants, runs, and lets out only what passes."""
 
     def __init__(self, rooms: Rooms, facts: FactFinder) -> None:
-        self.rooms = rooms
+        super().__init__(rooms)
         self._facts = facts
         self.desk = ReleaseDesk(rooms, facts)
         self._records = RunRecords(rooms.log.origin, rooms.settings.did, rooms.settings.name)
         self.at_work = AtWork()
+        self._kept: set[str] = set()
         rooms.datasets.guard_with(DataDoor(rooms.signer, rooms.clock))
 
     # request → decision → grant -------------------------------------------------------
@@ -113,7 +114,7 @@ class Governor:
             if in_the_way:
                 raise DeniedError(" ".join(in_the_way), fix="see all of it with: synthema dpia status")
             grant = self._new_grant(request, decision, {name: p.digest for name, p in plugins.items()})
-            reservation = self._reserve(connection, request, grant)
+            reservation = spending.set_aside(rooms, connection, request, grant)
             store.insert_grant(connection, grant)
             store.move(connection, request.id, "grant", now, decision=decision.as_dict(), reservation=reservation)
             rooms.log.append(connection, self._records.granted(request, grant, now))
@@ -160,13 +161,6 @@ class Governor:
 
         self.rooms.database.write(keep)
 
-    def _reserve(self, connection: Connection, request: RunRequest, grant: Grant) -> str | None:
-        if grant.rho == 0:
-            return None
-        name = self.rooms.datasets.version(request.dataset).name
-        account = self.rooms.budget.account_for(connection, name, request.agreement, request.requester)
-        return self.rooms.budget.reserve(connection, account, grant.rho, request.id).id
-
     def _new_grant(self, request: RunRequest, decision: Decision, plugin_digests: dict[str, str]) -> Grant:
         rooms = self.rooms
         now = rooms.clock.now()
@@ -204,10 +198,29 @@ class Governor:
         (and records the refusal) for a grant that is forged, expired, used, no longer permitted,
         or not for this request and these files; the run then stays as it is.
         """
+        return self._enter(grant, request, self._check_unused, self._consume)
+
+    def resume(self, run: str) -> GovernedSession:
+        """Open the sandbox and the data of a run once more, which a crash had ended and :meth:`recover` has kept.
+
+        Its grant is checked and its policies are asked as at its start; the budget it was given and what of it is
+        spent stay as they are. Once for each restart. Raises like :meth:`start`; the run then stays as it is.
+        """
+        record = self.run(run)
+        return self._enter(self.grant(run), record.request, self._check_kept, self._reopen)
+
+    def _enter(
+        self,
+        grant: Grant,
+        request: RunRequest,
+        check: Callable[[Grant, RunRequest], dict[str, ApprovedPlugin]],
+        admit: Callable[[Grant, RunRequest, dict[str, Any]], int],
+    ) -> GovernedSession:
+        """Establish the isolation, decide anew, ``admit`` the grant, and prepare the table inside."""
         rooms = self.rooms
         with ExitStack() as undo:
             try:
-                plugins = self._check_unused(grant, request)
+                plugins = check(grant, request)
                 sandbox = rooms.sandbox.open_session(
                     list(plugins.values()),
                     self._work(),
@@ -217,14 +230,14 @@ class Governor:
                 undo.callback(sandbox.close)
                 foresee(sandbox, request, rooms.datasets.version(grant.dataset).codebook)
                 self.require_still_permitted(request.id)
-                self._consume(grant, request, sandbox.isolation.as_attributes())
+                times = admit(grant, request, sandbox.isolation.as_attributes())
             except SynthemaError as refusal:
                 self._refuse(grant, refusal)
                 raise
             undo.push(self._fail_on_error(request.id))
             dataset = rooms.datasets.version(grant.dataset)
             ground = self._facts.ground_of(dataset, request, rooms.clock)
-            session = self.at_work.add(self, prepare(rooms, self._records, grant, request, sandbox, ground))
+            session = self.at_work.add(self, prepare(rooms, self._records, grant, request, sandbox, ground, times))
             self._check_inside(session, "pre-run")
             session.watch_with(lambda: self._check_inside(session, "in-run"))
             undo.pop_all()
@@ -232,6 +245,20 @@ class Governor:
 
     def _check_unused(self, grant: Grant, request: RunRequest) -> dict[str, ApprovedPlugin]:
         """The plugins of an unused grant for exactly this request and these files."""
+        plugins = self._check_grant(grant, request)
+        if self.run(grant.run).state is not RunState.GRANTED:
+            raise DeniedError("this grant was used before", fix="make a new request; each grant works once")
+        return plugins
+
+    def _check_kept(self, grant: Grant, request: RunRequest) -> dict[str, ApprovedPlugin]:
+        """The plugins of a run that was under way when the connector stopped, and was kept."""
+        plugins = self._check_grant(grant, request)
+        if grant.run not in self._kept or self.run(grant.run).state is not RunState.RUNNING:
+            raise DeniedError("this run does not wait to go on", fix="make a new request")
+        return plugins
+
+    def _check_grant(self, grant: Grant, request: RunRequest) -> dict[str, ApprovedPlugin]:
+        """The plugins of a grant for exactly this request and these files."""
         check_grant(grant, self.rooms.signer, self.rooms.clock.now())
         if grant.request_digest != request.digest:
             raise DeniedError("the request was changed after the decision", fix="make a new request")
@@ -239,8 +266,6 @@ class Governor:
         for plugin in plugins.values():
             if grant.plugin_digests.get(plugin.name) != plugin.digest:
                 raise DeniedError(f"plugin '{plugin.name}' is not the one the grant names", fix="make a new request")
-        if self.run(grant.run).state is not RunState.GRANTED:
-            raise DeniedError("this grant was used before", fix="make a new request; each grant works once")
         return plugins
 
     def require_still_permitted(self, run: str) -> None:
@@ -261,19 +286,30 @@ class Governor:
                 "; ".join(report.failures()), fix="change what the gates measure, or ask the data protection officer"
             )
 
-    def _consume(self, grant: Grant, request: RunRequest, isolation: dict[str, Any]) -> None:
+    def _consume(self, grant: Grant, request: RunRequest, isolation: dict[str, Any]) -> int:
         rooms = self.rooms
         now = rooms.clock.now()
 
         def consume(connection: Connection) -> None:
             store.consume_grant(connection, grant, now)
             store.move(connection, grant.run, "start", now)
-            reservation = store.find(connection, grant.run).reservation
-            if reservation is not None:
-                rooms.budget.spend(connection, reservation)
+            spending.begin(rooms, connection, grant.run)
             rooms.log.append(connection, self._records.started(request, grant, isolation, now))
 
         rooms.database.write(consume)
+        return 0
+
+    def _reopen(self, grant: Grant, request: RunRequest, isolation: dict[str, Any]) -> int:
+        """Let the data of a kept run be opened once more; returns how often that has been done."""
+        rooms, now = self.rooms, self.rooms.clock.now()
+        self._kept.discard(grant.run)
+
+        def reopen(connection: Connection) -> int:
+            times = store.reopen(connection, grant)
+            rooms.log.append(connection, self._records.resumed(request, grant, isolation, times, now))
+            return times
+
+        return rooms.database.write(reopen)
 
     def _refuse(self, grant: Grant, refusal: SynthemaError) -> None:
         self.rooms.log.record(self._records.refused(grant.id, refusal.message, self.rooms.clock.now()))
@@ -325,6 +361,7 @@ class Governor:
             store.move(connection, request.id, "release" if passed else "stop", now, evidence=measured, reason=reason)
             self.desk.keep(connection, request, acts, now)
             store.settle_artefacts(connection, request.id, verdict)
+            spending.end(rooms, connection, store.find(connection, request.id))
             rooms.obligations.run_ended(connection, request.id, now, released=passed)
             rooms.dpias.keep(connection, report, evidence, about=run if left else None, released=left)
             rooms.log.append(connection, self._records.settled(request, files, verdict, digest(measured), now))
@@ -379,19 +416,13 @@ class Governor:
             self.fail(run, reason)
 
     def fail(self, run: str, reason: str, *, crashed: bool = False) -> None:
-        """End a run without a result. What a started run spent stays spent.
-
-        A run that never started has read nothing (its grant is unused), so its budget is free
-        again; not so after a crash, when what was set aside counts as spent in any case.
-        """
+        """End a run without a result. What it has spent stays spent, what it has not is free (:mod:`.spending`)."""
         rooms = self.rooms
         now = rooms.clock.now()
 
         def end(connection: Connection) -> None:
             record = store.find(connection, run)
-            if record.state is RunState.GRANTED and record.reservation is not None:
-                settle = rooms.budget.spend if crashed else rooms.budget.cancel
-                settle(connection, record.reservation)
+            spending.end(rooms, connection, record, crashed=crashed)
             store.move(connection, run, "fail", now, reason=reason)
             started = crashed or record.state is not RunState.GRANTED
             rooms.obligations.run_failed(connection, run, now, started=started)
@@ -411,15 +442,16 @@ class Governor:
             self.give_up(run, DeniedError("its grant expired before it was started", fix="make a new request"))
         return due
 
-    def recover(self) -> list[str]:
+    def recover(self, keep: Collection[str] = ()) -> list[str]:
         """After a restart: every run that was under way fails cleanly; returns their ids.
 
-        Nothing else works yet, so every working folder is a left-over (it may hold rows), and so
-        is every output of a run that released none.
+        Those in ``keep`` wait for :meth:`resume` instead. Nothing else works yet, so every working folder is a
+        left-over (it may hold rows), and so is every output of a run that released none.
         """
+        self._kept = set(keep)
         clear_leftovers(self._work())
         with self.rooms.database.read() as connection:
-            left = store.unfinished(connection)
+            left = [record for record in store.unfinished(connection) if record.id not in self._kept]
             released = store.runs_with_releases(connection)
         for record in left:
             self.fail(record.id, "the connector stopped while the run was under way", crashed=True)
@@ -455,45 +487,7 @@ class Governor:
         with self.rooms.database.read() as connection:
             return store.grant_of(connection, run)
 
-    def released(self, artefact_digest: str) -> tuple[Artefact, bytes]:
-        """A released file and its bytes; raises :class:`NotFoundError` for any other."""
-        with self.rooms.database.read() as connection:
-            run, artefact = store.released_artefact(connection, artefact_digest)
-        return artefact, self._read(run, artefact)
-
-    def released_file(self, artefact_digest: str) -> tuple[str, Artefact, Path]:
-        """The run of a released file, what it is and where it lies; its bytes are not looked at."""
-        with self.rooms.database.read() as connection:
-            run, artefact = store.released_artefact(connection, artefact_digest)
-        return run, artefact, self._path(run, artefact.digest)
-
     def _work(self) -> Path:
         """Where sandbox sessions make their folders; each deletes its own when it is closed."""
         (folder := self.rooms.settings.home / "runs").mkdir(parents=True, exist_ok=True)
         return folder
-
-    def _artefacts(self, run: str) -> Path:
-        # Equal bytes of two runs may be withheld for one and released for the other.
-        return self.rooms.settings.home / "artefacts" / run
-
-    def _path(self, run: str, file: str) -> Path:
-        return self._artefacts(run) / file.removeprefix("sha256:")
-
-    def keep_file(self, run: str, name: str, media_type: str, content: bytes) -> Artefact:
-        """Keep bytes a run (or study) made; nobody can fetch them before a transaction releases them."""
-        made = Artefact(digest=digest_bytes(content), name=name, media_type=media_type, bytes=len(content))
-        write_durably(self._path(run, made.digest), content)
-        return made
-
-    def _read(self, run: str, artefact: Artefact) -> bytes:
-        try:
-            content = self._path(run, artefact.digest).read_bytes()
-        except OSError as error:
-            raise IntegrityError("a stored artefact is missing on disk", fix="restore it from a backup") from error
-        if digest_bytes(content) == artefact.digest:
-            return content
-        raise IntegrityError("a stored artefact was changed on disk", fix="restore it from a backup")
-
-    def _forget(self, run: str) -> None:
-        """Delete the outputs of a run that released none."""
-        shutil.rmtree(self._artefacts(run), ignore_errors=True)

@@ -56,8 +56,13 @@ class Cohort:
         request: RunRequest,
         sandbox: Session,
         ground: Callable[[], Ground],
+        resumed: int = 0,
     ) -> None:
-        """Open the data and prepare it; raises :class:`DeniedError` on a cohort that is too small."""
+        """Open the data and prepare it; raises :class:`DeniedError` on a cohort that is too small.
+
+        ``resumed`` is how often the run went on after a crash.
+        """
+        self._resumed = resumed
         self._rooms = rooms
         self._records = records
         self._grant = grant
@@ -147,7 +152,7 @@ class Cohort:
                 "overrulingGround": found.exception.sentence(found.overruled),
             }
         log, now = self._rooms.log, self._rooms.clock.now()
-        log.record(self._records.prepared(self._request, facts, now, again=again))
+        log.record(self._records.prepared(self._request, facts, now, again=again, resumed=self._resumed))
 
     def _anonymise(self, table: Table, codebook: Codebook, parameters: dict[str, Any]) -> Anonymised:
         plugin = self._request.anonymise.plugin

@@ -93,14 +93,36 @@ class RunRecords:
             software=tuple(Agent(each.iri, "SoftwareAgent", acts_for=self._us.iri) for each in plugins),
         )
 
-    def prepared(self, request: RunRequest, facts: Mapping[str, Value], at: datetime, *, again: int = 0) -> Activity:
-        """Excluded patients were filtered and the table was anonymised, inside the sandbox.
-
-        ``again`` counts the times it was done once more, without those who took consent back meanwhile.
-        """
+    def resumed(
+        self, request: RunRequest, grant: Grant, isolation: Mapping[str, Value], times: int, at: datetime
+    ) -> Activity:
+        """A run goes on after a crash, for the ``times``-th time, on the grant that it had."""
         return self._activity(
             request,
-            f"preparation-{again}" if again else "preparation",
+            f"resumption-{times}",
+            "RunResumption",
+            "run goes on in a new sandbox after the connector had stopped",
+            at,
+            used=(
+                Entity(self.iri("grant", grant.id), ("Grant",)),
+                self._dataset(grant.dataset, grant.dataset_digest),
+            ),
+            attributes=isolation,
+            after="run",
+        )
+
+    def prepared(
+        self, request: RunRequest, facts: Mapping[str, Value], at: datetime, *, again: int = 0, resumed: int = 0
+    ) -> Activity:
+        """Excluded patients were filtered and the table was anonymised, inside the sandbox.
+
+        ``again`` counts the times it was done once more, without those who took consent back meanwhile; ``resumed``
+        how often the run had gone on after a crash.
+        """
+        named = ["preparation", *([f"r{resumed}"] if resumed else []), *([str(again)] if again else [])]
+        return self._activity(
+            request,
+            "-".join(named),
             "Preparation",
             "prepared again without those who took consent back"
             if again

@@ -98,17 +98,24 @@ class GovernedSession:
 
 
 def prepare(
-    rooms: Rooms, records: RunRecords, grant: Grant, request: RunRequest, sandbox: Session, ground: Callable[[], Ground]
+    rooms: Rooms,
+    records: RunRecords,
+    grant: Grant,
+    request: RunRequest,
+    sandbox: Session,
+    ground: Callable[[], Ground],
+    resumed: int = 0,
 ) -> GovernedSession:
     """Open the data against the consumed grant and prepare it; raises :class:`DeniedError` on a small cohort.
 
-    ``ground`` gives what each patient's consent or opt-out is asked now, the same as in the decision.
+    ``ground`` gives what each patient's consent or opt-out is asked now, the same as in the decision; ``resumed`` is
+    how often the run went on after a crash.
     """
     return GovernedSession(
         grant,
         request,
         sandbox,
-        Cohort(rooms, records, grant, request, sandbox, ground),
+        Cohort(rooms, records, grant, request, sandbox, ground, resumed),
         lambda reason: rooms.log.record(records.refused(grant.id, reason, rooms.clock.now())),
     )
 

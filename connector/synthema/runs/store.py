@@ -51,6 +51,7 @@ grants = Table(
     Column("grant_document", CanonicalJson, nullable=False),
     Column("consumed_at", UtcDateTime),
     Column("opened_at", UtcDateTime),
+    Column("resumed", Integer, nullable=False, server_default="0", comment="how often the run went on after a crash"),
 )
 
 artefacts = Table(
@@ -172,6 +173,18 @@ def open_once(connection: Connection, grant: Grant, at: datetime) -> None:
     if connection.execute(consumed).scalar_one_or_none() is None:
         raise DeniedError("this grant was not consumed by a run", fix="start the run through the governor")
     _mark_once(connection, grant, "opened_at", at, "the data was opened with this grant before")
+
+
+def reopen(connection: Connection, grant: Grant) -> int:
+    """Let the data of a consumed grant be opened once more, its run going on after a crash; returns how often."""
+    changed = connection.execute(
+        update(grants)
+        .where(grants.c.id == grant.id, grants.c.run == grant.run, grants.c.consumed_at.is_not(None))
+        .values(opened_at=None, resumed=grants.c.resumed + 1)
+    )
+    if changed.rowcount != 1:
+        raise DeniedError("this grant was not consumed by a run", fix="start the run through the governor")
+    return int(connection.execute(select(grants.c.resumed).where(grants.c.id == grant.id)).scalar_one())
 
 
 def _mark_once(connection: Connection, grant: Grant, column: str, at: datetime, refusal: str) -> None:
