@@ -1,7 +1,8 @@
 """A coordinator as a process of its own that kills itself: ``python -m tests.crash.coordinating FOLDER PORT ORDER``.
 
 ``ORDER`` is JSON: ``die`` (after how many commits; 0 never), ``before`` (just before that commit instead of after
-it), and how long the coordinator waits. The product knows nothing of this. The sites call over HTTP on loopback.
+it), how many ``rounds``, and how long the coordinator waits. The product knows nothing of this. The sites call over
+HTTP on loopback.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from synthema.storage import Database, metadata
 from tests.unit.federation.world import HUB, Keys, Log, Resolver, SecureSum, Session, Summing
 
 ROUNDS = 2
+RHO = 0.2
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
@@ -102,7 +104,7 @@ def main(folder: Path, port: int, order: dict[str, Any]) -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    hub = Session({"summing": Summing(rounds=ROUNDS, rho=0.2), "secure-sum": SecureSum()})
+    hub = Session({"summing": Summing(rounds=order.get("rounds", ROUNDS), rho=RHO), "secure-sum": SecureSum()})
     if not (folder / "result.json").exists():
         found: dict[str, Any]
         try:

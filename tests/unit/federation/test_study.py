@@ -168,7 +168,7 @@ def test_if_the_log_cannot_be_written_nothing_leaves_the_site(tmp_path: Path, cl
         assert not any("site0" in name for name in senders)
 
 
-def test_a_site_that_was_restarted_does_not_come_back_into_a_study(tmp_path: Path, clock: FixedClock) -> None:
+def test_a_participation_that_is_not_kept_at_a_restart_has_failed(tmp_path: Path, clock: FixedClock) -> None:
     with world(tmp_path, clock) as w:
         plan, did = w.plan(), w.dids[0]
         w.coordinator.invite(plan)
