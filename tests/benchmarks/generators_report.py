@@ -31,7 +31,8 @@ EXPLAINED = {
     "ε": "the privacy loss that the generator promises for one patient, at δ = 1e-5; — for no promise",
     "SDM": "quality score of SDMetrics (column shapes and pair trends), real training rows against synthetic ones",
     "C": (
-        "Harrell's C, on held-out real patients, of a Cox model trained on synthetic rows; *real C*: on the real ones"
+        "Harrell's C, on held-out real patients, of a Cox model trained on synthetic rows; *real C*: on the real ones. "
+        "Columns that by a rule are known only with the outcome (a cause of death) are left out of the model"
     ),
     "KM": (
         "mean distance of the survival curves of synthetic and training rows; *floor*: of held-out and training rows"

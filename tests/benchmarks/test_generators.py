@@ -14,7 +14,7 @@ from synthema.spi.sampling import broken_rows
 from synthema_evaluation.shadows import FEWEST_SHADOWS
 from tests.benchmarks import generators, generators_job
 from tests.benchmarks.generators_data import COHORTS, Absent, cohort_of, from_files
-from tests.benchmarks.generators_measure import quality
+from tests.benchmarks.generators_measure import known_beforehand, quality
 from tests.benchmarks.generators_report import Limits, on_front, page
 from tests.plugins import cohorts
 from tests.plugins.mgus import CODEBOOK, split
@@ -53,6 +53,12 @@ def test_the_training_rows_themselves_score_best() -> None:
     assert found["c"] == pytest.approx(found["real_c"])
     assert found["broken"] == 0.0
     assert found["density_ratio"] > 0.7, "and are found by the attack"
+
+
+def test_what_is_known_only_with_the_outcome_predicts_nothing() -> None:
+    assert set(cohorts.FLCHAIN.names()) - set(known_beforehand(cohorts.FLCHAIN).names()) == {"chapter"}
+    assert known_beforehand(cohorts.MGUS).names() == cohorts.MGUS.names()
+    assert known_beforehand(cohorts.MGUS).outcomes == cohorts.MGUS.outcomes
 
 
 def test_a_cohort_that_no_generator_was_built_on_needs_rows_and_a_codebook_only(
