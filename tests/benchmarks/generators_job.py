@@ -146,7 +146,8 @@ class Bench:
         paths = f"{ROOT / 'connector'}{os.pathsep}{ROOT / 'plugins'}"
         done = subprocess.run(
             [python, str(WORKER), str(folder / "job.json")],
-            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            # one thread, or what a library leaves to other processes would not be counted
+            env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"},
             check=False,
         )
         if done.returncode:
