@@ -21,7 +21,7 @@ from pathlib import Path
 from synthema.errors import SynthemaError
 from synthema_evaluation.shadows import FEWEST_SHADOWS
 from tests.benchmarks.generators_data import COHORTS, Absent, Cohort, cohort_of, from_files
-from tests.benchmarks.generators_job import ENTRIES, Bench, Entry, Job, make_environment
+from tests.benchmarks.generators_job import ENTRIES, Bench, Entry, Job, make_environment, measured_code
 from tests.benchmarks.generators_report import Cell, page
 from tests.benchmarks.kept import BENCH, ROOT, Found, Store, say
 from tests.plugins.cohorts import fetch_leuksurv
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         for job in _jobs(cohorts, ENTRIES, max(chosen.seeds, SHOWN_SEEDS))
         if job.key in known
     }
-    _write(page(cohorts, ENTRIES, cells, chosen.shadows, chosen.attack_seconds), chosen)
+    _write(page(cohorts, ENTRIES, cells, measured_code(), chosen.shadows, chosen.attack_seconds), chosen)
     return 2 if failed else 0
 
 

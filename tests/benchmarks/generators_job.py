@@ -99,6 +99,11 @@ def _plugin(name: str) -> InstalledPlugin:
     return find(name)
 
 
+def measured_code() -> dict[str, str]:
+    """Of each plugin that is compared, the digest of its code."""
+    return {name: code_digest(_plugin(name).folder) for name in dict.fromkeys(entry.plugin for entry in ENTRIES)}
+
+
 class Bench:
     """Runs measurements; ``folder`` holds the environment of the plugins that have one of their own."""
 

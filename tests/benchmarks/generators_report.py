@@ -64,6 +64,8 @@ Written by `make bench-generators`; do not edit it by hand. Each line is mean ±
 codebook, as [this one](../../../tests/benchmarks/codebooks/rotterdam.yaml):
 `make bench-generators ARGS='--table FILE --codebook FILE'` prints its table.
 
+Code measured (digest of the plugin's files): {code}. What has changed since is measured anew by the next run.
+
 | column | meaning |
 |---|---|
 """
@@ -94,13 +96,19 @@ class Compared(Protocol):
 
 
 def page(
-    cohorts: Sequence[Cohort], entries: Sequence[Compared], cells: Cells, shadows: int, attack_seconds: float
+    cohorts: Sequence[Cohort],
+    entries: Sequence[Compared],
+    cells: Cells,
+    code: Mapping[str, str],
+    shadows: int,
+    attack_seconds: float,
 ) -> str:
-    """The whole page."""
+    """The whole page; ``code`` says of each plugin which code was measured."""
     limits = Limits(shadows, max(shadows // 4, FEWEST_SHADOWS), attack_seconds)
     words = {"shadows": shadows, "least": limits.least, "seconds": attack_seconds}
     explained = "".join(f"| {name} | {text.format(**words)} |\n" for name, text in EXPLAINED.items())
-    return HEAD + explained + "".join(_cohort(cohort, entries, cells, limits) for cohort in cohorts)
+    said = ", ".join(f"{name} `{told[:19]}`" for name, told in code.items())
+    return HEAD.format(code=said) + explained + "".join(_cohort(cohort, entries, cells, limits) for cohort in cohorts)
 
 
 def _cohort(cohort: Cohort, entries: Sequence[Compared], cells: Cells, limits: Limits) -> str:

@@ -162,10 +162,11 @@ def test_the_report_says_what_was_measured_how_often_and_what_was_not() -> None:
         ("mgus2", "sdv-ctgan", 0): FIGURES | {"cpu": 90.0},
         ("mgus2", "deep-vae", 0): FIGURES | {"cpu": 10.0},
     }
-    text = page([cohort], generators_job.ENTRIES, figures, 32, 300)
+    text = page([cohort], generators_job.ENTRIES, figures, {"trees": "sha256:" + "ab" * 32}, 32, 300)
     assert "with 32 runs of the generator" in text
     expected = "0.950 ± 0.000 | 0.690 ± 0.010 | 0.010 ± 0.000 | 0.0 ± 0.0 | 0.520 [0.510, 0.530] 1 split |"
     assert f"| trees | 2 | — | {expected}" in text
+    assert "trees `sha256:abababababab`" in text
     assert "Real C 0.690, floor 0.020" in text
     assert "| marginals-eps1 | 0 | 1 | not measured |" in text
     assert "| sdv-ctgan | 1 | — | 0.950 | 0.680 | 0.010 | 0.0 | too dear | too dear |" in text
