@@ -2,162 +2,80 @@
 
 Each measurement runs in a process of its own and is kept in ``.bench/generators/results.jsonl`` under the digest of
 what was measured (rows, codebook, plugin files, parameters, seed), so an interrupted run goes on where it stopped and a
-changed plugin is measured anew. The report is written to ``connector/docs/reference/generators.md``; for a table given
-with ``--table FILE --codebook FILE`` it is printed, and written only where ``--output`` says.
+changed plugin is measured anew. The first split of everything comes first, then the next; within a split quality comes
+before the attacks, and what is cheap before what is dear. ``--report-only`` writes the report of what is there.
+
+The membership attack of one cell may take ``--attack-seconds`` of a core: it gets ``--shadows`` runs of the generator
+where they fit, else a half or a quarter of them, on the first ``--dear-splits`` splits only, else it is left out and
+the table says what it would have cost. The report goes to ``connector/docs/reference/generators.md``; that of a table
+given with ``--table FILE --codebook FILE`` is printed, and written only where ``--output`` says.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import polars as pl
-
-from synthema.canonical import digest, digest_tree
 from synthema.errors import SynthemaError
-from synthema.spi.loader import InstalledPlugin, find, package_files
-from tests.benchmarks.generators_data import COHORTS, Absent, Cohort, from_files
-from tests.benchmarks.generators_measure import quality
-from tests.benchmarks.generators_report import page
+from synthema_evaluation.shadows import FEWEST_SHADOWS
+from tests.benchmarks.generators_data import COHORTS, Absent, Cohort, cohort_of, from_files
+from tests.benchmarks.generators_job import ENTRIES, Bench, Entry, Job, make_environment, measured_code
+from tests.benchmarks.generators_report import Cell, page
+from tests.benchmarks.kept import BENCH, ROOT, Found, Store, say
+from tests.plugins.cohorts import fetch_leuksurv
 
-ROOT = Path(__file__).resolve().parents[2]
-BENCH = ROOT / ".bench"
-STORE = BENCH / "generators"
 REPORT = ROOT / "connector" / "docs" / "reference" / "generators.md"
-ENVIRONMENT = ROOT / "plugins" / "synthema_sdv" / "environment.txt"
-PROTOCOL = 1
-TRAIN_SHARE = 0.7
-MOST_ATTACKED = 2000
 SHOWN_SEEDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A generator as it is compared: a plugin, its parameters, and the privacy loss it promises, if any."""
-
-    name: str
-    plugin: str
-    parameters: dict[str, Any] = field(default_factory=dict)
-    epsilon: float | None = None
-
-
-def _sdv(synthesiser: str) -> Entry:
-    # As SDV gives them: what a peer's rows break is part of the comparison.
-    wanted = {"synthesiser": synthesiser, "licence_accepted": True, "keep_rules": False}
-    return Entry(f"sdv-{synthesiser}", "sdv", wanted)
-
-
-ENTRIES = (
-    Entry("trees", "trees"),
-    Entry("marginals-eps5", "marginals", {"epsilon": 5.0}, 5.0),
-    Entry("marginals-eps1", "marginals", {"epsilon": 1.0}, 1.0),
-    Entry("deep-vae", "deep", {"model": "vae"}),
-    Entry("deep-diffusion", "deep", {"model": "diffusion"}),
-    Entry("deep-vae-eps5", "deep", {"model": "vae", "epsilon": 5.0}, 5.0),
-    Entry("deep-vae-eps1", "deep", {"model": "vae", "epsilon": 1.0}, 1.0),
-    _sdv("gaussian-copula"),
-    _sdv("tvae"),
-    _sdv("ctgan"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One measurement: a generator on one split of a cohort."""
-
-    cohort: Cohort
-    entry: Entry
-    plugin: InstalledPlugin
-    seed: int
-    shadows: int
-
-    @property
-    def key(self) -> str:
-        """The digest of all that the figures depend on."""
-        return digest(
-            {
-                "protocol": PROTOCOL, "cohort": self.cohort.digest, "plugin": code_digest(self.plugin.folder),
-                "parameters": self.entry.parameters, "seed": self.seed, "shadows": self.shadows,
-            }
-        )  # fmt: skip
-
-
-@cache
-def code_digest(folder: Path) -> str:
-    """The digest of what a plugin does: its files, less the words about it."""
-    return digest_tree(folder, (name for name in package_files(folder) if not name.endswith(".md")))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure what is missing and write the report; 0, or 2 where something asked for could not be measured."""
     chosen = _parser().parse_args(arguments)
-    STORE.mkdir(parents=True, exist_ok=True)
-    if any(entry.plugin == "sdv" for entry in _entries(chosen.generators)) and not chosen.without_install:
-        make_environment(BENCH / "sdv")
+    if not (chosen.without_install or chosen.report_only):
+        _prepare(chosen)
     try:
         cohorts = _cohorts(chosen)
     except SynthemaError as error:
         sys.stderr.write(f"{error.message} ({error.fix})\n")
         return 2
-    known = _known()
-    measured = [cohort for cohort in cohorts if chosen.table is not None or cohort.name in chosen.data]
-    wanted = _jobs(measured, _entries(chosen.generators), chosen.seeds, chosen.shadows)
-    jobs = [job for job in wanted if not _is_done(known.get(job.key), job, chosen.attack_seconds)]
-    failed = 0
-    for number, job in enumerate(jobs, start=1):
-        known |= _known()  # another run of this command may have been at work meanwhile
-        if _is_done(known.get(job.key), job, chosen.attack_seconds):
-            continue
-        _say(f"{number}/{len(jobs)} {job.cohort.name}, {job.entry.name}, seed {job.seed}")
-        found = measure(job, chosen.attack_seconds)
-        if found is None:
-            failed += 1
-            continue
-        known[job.key] = found
-        with (STORE / "results.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"key": job.key, "figures": found}) + "\n")
-    everything = {
-        (job.cohort.name, job.entry.name, job.seed): known[job.key]
-        for job in _jobs(cohorts, ENTRIES, max(chosen.seeds, SHOWN_SEEDS), chosen.shadows)
+    store = Store(BENCH / "generators")
+    failed = 0 if chosen.report_only else _measured(cohorts, chosen, store)
+    known = store.known()
+    cells = {
+        (job.cohort.name, job.entry.name, job.seed): _cell(job, known, chosen.shadows)
+        for job in _jobs(cohorts, ENTRIES, max(chosen.seeds, SHOWN_SEEDS))
         if job.key in known
     }
-    _write(page(cohorts, ENTRIES, everything, chosen.shadows), chosen)
+    _write(page(cohorts, ENTRIES, cells, measured_code(), chosen.shadows, chosen.attack_seconds), chosen)
     return 2 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.generators", description="Compare generators.")
-    parser.add_argument("--data", nargs="+", choices=sorted(COHORTS), default=list(COHORTS), help="cohorts")
-    parser.add_argument(
-        "--generators", nargs="+", choices=[e.name for e in ENTRIES], help="generators; all if left out"
-    )
+    parser.add_argument("--data", nargs="+", choices=list(COHORTS), default=list(COHORTS), help="cohorts")
+    names = [entry.name for entry in ENTRIES]
+    parser.add_argument("--generators", nargs="+", choices=names, default=names, help="generators; all if left out")
     parser.add_argument("--seeds", type=int, default=5, help="70/30 splits of each cohort")
-    parser.add_argument(
-        "--shadows", type=int, default=32, help="runs of a generator for the membership attack; 0: none"
-    )
-    parser.add_argument("--attack-seconds", type=float, default=3600, help="no attack that takes more CPU seconds")
-    parser.add_argument("--table", type=Path, help="a CSV file of your own, instead of the cohorts")
+    parser.add_argument("--shadows", type=int, default=32, help="runs of a generator for an attack; 0: none")
+    parser.add_argument("--attack-seconds", type=float, default=3600, help="CPU seconds for the attack of one cell")
+    parser.add_argument("--dear-splits", type=int, default=2, help="splits attacked where fewer runs must do")
+    parser.add_argument("--table", type=Path, help="a CSV or Parquet file of your own, instead of the cohorts")
     parser.add_argument("--codebook", type=Path, help="the codebook of --table")
     parser.add_argument("--output", type=Path, help="where to write the report")
-    parser.add_argument(
-        "--without-install", action="store_true", help="make no environment; what needs one is left out"
-    )
+    parser.add_argument("--report-only", action="store_true", help="measure nothing, write what is there")
+    parser.add_argument("--without-install", action="store_true", help="make no environment; leave out what needs one")
     return parser
 
 
-def _entries(names: list[str] | None) -> list[Entry]:
-    return [entry for entry in ENTRIES if names is None or entry.name in names]
+def _prepare(chosen: argparse.Namespace) -> None:
+    """The environment of SDV and SurvSet, where something asked for needs it."""
+    needs_rows = chosen.table is None and "leuksurv" in chosen.data and COHORTS["leuksurv"].absent
+    if needs_rows or any(name.startswith("sdv-") for name in chosen.generators):
+        python = make_environment(BENCH / "sdv")
+        if needs_rows:
+            fetch_leuksurv(python)
 
 
 def _cohorts(chosen: argparse.Namespace) -> list[Cohort]:
@@ -167,87 +85,66 @@ def _cohorts(chosen: argparse.Namespace) -> list[Cohort]:
     for name in COHORTS:
         try:
             if name in chosen.data or chosen.output is None:
-                found.append(COHORTS[name](STORE.parent))
+                found.append(cohort_of(name))
         except Absent as absence:
-            _say(f"{name} is left out: {absence}")
+            say(f"{name} is left out: {absence}")
     return found
 
 
-def _jobs(cohorts: Sequence[Cohort], entries: Sequence[Entry], seeds: int, shadows: int) -> Iterator[Job]:
+def _jobs(cohorts: Sequence[Cohort], entries: Sequence[Entry], seeds: int) -> Iterator[Job]:
     """Every generator with the first split, then every one with the next: an interrupted run has all of them."""
-    plugins = {entry.plugin: find(entry.plugin) for entry in entries}
     for seed in range(seeds):
-        for cohort in cohorts:
-            for entry in entries:
-                yield Job(cohort, entry, plugins[entry.plugin], seed, shadows)
+        for entry in entries:
+            for cohort in cohorts:
+                yield Job(cohort, entry, seed)
 
 
-def _known() -> dict[str, dict[str, float]]:
-    path = STORE / "results.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {record["key"]: record["figures"] for record in map(json.loads, lines)}
+def _measured(cohorts: Sequence[Cohort], chosen: argparse.Namespace, store: Store) -> int:
+    """Measure what is missing, split by split; how many measurements failed."""
+    bench, failed = Bench(BENCH), 0
+    asked = [cohort for cohort in cohorts if chosen.table is not None or cohort.name in chosen.data]
+    entries = [entry for entry in ENTRIES if entry.name in chosen.generators]
+    jobs = list(_jobs(asked, entries, chosen.seeds))
+    for seed in range(chosen.seeds):
+        split = [job for job in jobs if job.seed == seed]
+        for job in split:
+            if job.key not in store.known():  # another run of this command may have been at work meanwhile
+                say(f"{job}: quality")
+                failed += _kept(store, job.key, bench.measure(job))
+        known = store.known()
+        for job in sorted((job for job in split if job.key in known), key=lambda job: known[job.key]["cpu"]):
+            shadows = shadows_for(known[job.key]["cpu"], chosen.shadows, chosen.attack_seconds)
+            if not shadows or (shadows < chosen.shadows and seed >= chosen.dear_splits):
+                continue
+            if not any(job.attack_key(number) in store.known() for number in _choices(chosen.shadows, shadows)):
+                say(f"{job}: attack with {shadows} runs")
+                failed += _kept(store, job.attack_key(shadows), bench.attack(job, shadows))
+    return failed
 
 
-def _is_done(found: dict[str, float] | None, job: Job, attack_seconds: float) -> bool:
-    """Whether it was measured, and an attack that was too slow then is too slow now."""
-    if found is None or not job.shadows or "lira" in found:
-        return found is not None
-    return found["cpu"] * job.shadows > attack_seconds
+def _kept(store: Store, key: str, found: Found | None) -> int:
+    if found is None:
+        return 1
+    store.keep(key, found)
+    return 0
 
 
-def interpreter(plugin: InstalledPlugin) -> str | None:
-    """The interpreter of a plugin: ours, or that of its own environment; ``None`` where that is not there."""
-    wanted = plugin.manifest.environment
-    if wanted is None:
-        return sys.executable
-    return shutil.which(wanted, path=os.pathsep.join([str(BENCH / "sdv" / "bin"), os.environ.get("PATH", "")]))
+def _choices(shadows: int, least: int = FEWEST_SHADOWS) -> list[int]:
+    """How many runs an attack may have: all, a half, a quarter."""
+    return [number for number in (shadows, shadows // 2, shadows // 4) if number >= max(least, FEWEST_SHADOWS)]
 
 
-def measure(job: Job, attack_seconds: float) -> dict[str, float] | None:
-    """The figures of one job, or ``None`` where it failed; why is said on the error stream."""
-    python = interpreter(job.plugin)
-    if python is None:
-        _say(f"  left out: the interpreter {job.plugin.manifest.environment} is not there")
-        return None
-    table, random = job.cohort.table, np.random.default_rng(job.seed)
-    order, size = random.permutation(table.height), round(TRAIN_SHARE * table.height)
-    train, holdout = table[order[:size].tolist()], table[order[size:].tolist()]
-    with tempfile.TemporaryDirectory(prefix="synthema-bench-") as name:
-        folder = Path(name)
-        train.write_ipc(folder / "train.arrow")
-        table[order[:MOST_ATTACKED].tolist()].write_ipc(folder / "attacked.arrow")
-        document = {
-            "module": job.plugin.module, "codebook": job.cohort.codebook.model_dump(mode="json"),
-            "parameters": job.entry.parameters, "seed": job.seed, "shadows": job.shadows,
-            "attack_seconds": attack_seconds, "warm": job.entry.plugin != "sdv",
-            "seeded": any(parameter.name == "seed" for parameter in job.plugin.manifest.parameters),
-        }  # fmt: skip
-        (folder / "job.json").write_text(json.dumps(document), encoding="utf-8")
-        done = subprocess.run(
-            [python, str(Path(__file__).with_name("generators_worker.py")), str(folder / "job.json")],
-            env=os.environ
-            | {"PYTHONPATH": f"{ROOT / 'connector'}{os.pathsep}{ROOT / 'plugins'}", "OMP_NUM_THREADS": "1"},
-            check=False,
-        )
-        if not (folder / "figures.json").is_file() or done.returncode:
-            _say("  failed: the reason stands above")
-            return None
-        figures: dict[str, float] = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-        made = pl.read_ipc(folder / "synthetic.arrow")
-    return quality(train, holdout, made, job.cohort.codebook, job.seed) | figures
+def shadows_for(cpu: float, shadows: int, seconds: float) -> int:
+    """How many runs of a generator that takes ``cpu`` seconds fit; 0 where too few do."""
+    return next((number for number in _choices(shadows) if number * cpu <= seconds), 0)
 
 
-def make_environment(folder: Path) -> None:
-    """An interpreter with SDV and SurvSet beside ours, once; its versions are those of the plugin's own list."""
-    python = folder / "bin" / "synthema-sdv-python"
-    if python.exists():
-        return
-    _say(f"making an environment for SDV in {folder} (SDV is under the Business Source Licence 1.1)")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-r", str(ENVIRONMENT)], check=True)
-    subprocess.run([*pip, "--no-deps", "survset==0.2.11"], check=True)
-    python.symlink_to("python")
+def _cell(job: Job, known: dict[str, Found], shadows: int) -> Cell:
+    """The figures of a job, with those of its largest attack."""
+    for number in _choices(shadows):
+        if job.attack_key(number) in known:
+            return known[job.key] | known[job.attack_key(number)] | {"shadows": float(number)}
+    return known[job.key]
 
 
 def _write(text: str, chosen: argparse.Namespace) -> None:
@@ -256,12 +153,7 @@ def _write(text: str, chosen: argparse.Namespace) -> None:
         sys.stdout.write(text)
         return
     output.write_text(text, encoding="utf-8")
-    _say(f"written: {output}")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    say(f"written: {output}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 """Cohorts with rule packs on which every generator is held: mgus2, flchain, LeukSurv and, where present, AMLSG.
 
 Bounds, bins and rules are what such variables can be; none is read from the rows. LeukSurv travels with the package
-``survset`` (GPL-3), which is no dependency of ours: where it is not installed, that cohort is left out.
+``survset`` (GPL-3), which is no dependency of ours: its rows are those that ``make bench-generators`` wrote from the
+environment it makes for itself (:func:`fetch_leuksurv`); where they are not there, that cohort is left out.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,11 @@ import polars as pl
 from synthema.datasets.codebook import Codebook
 from tests.plugins import amlsg, mgus
 
+LEUKSURV_ROWS = Path(__file__).resolve().parents[2] / ".bench" / "leuksurv.csv"
+ASK_SURVSET = (
+    "import sys\nfrom SurvSet.data import SurvLoader\n"
+    "SurvLoader().load_dataset(ds_name='LeukSurv')['df'].to_csv(sys.argv[1], index=False)"
+)
 CHAPTERS = [
     "Blood",
     "Circulatory",
@@ -162,11 +167,17 @@ def flchain() -> pl.DataFrame:
 @cache
 def leuksurv() -> pl.DataFrame:
     """1043 patients with acute myeloid leukaemia in North West England."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its file was written by an older numpy
-        frame = import_module("SurvSet.data").SurvLoader().load_dataset(ds_name="LeukSurv")["df"]
-    names = {column: column.removeprefix("num_").removeprefix("fac_") for column in frame.columns}
-    return _typed(_columns(frame.rename(columns=names | {"event": "death"})), LEUKSURV)
+    table = pl.read_csv(LEUKSURV_ROWS)
+    names = {column: column.removeprefix("num_").removeprefix("fac_") for column in table.columns}
+    return _typed(table.rename({old: new.replace("event", "death") for old, new in names.items()}), LEUKSURV)
+
+
+def fetch_leuksurv(python: Path) -> None:
+    """Have the rows written by an interpreter that has SurvSet, once."""
+    if LEUKSURV_ROWS.is_file():
+        return
+    LEUKSURV_ROWS.parent.mkdir(exist_ok=True)
+    subprocess.run([str(python), "-W", "ignore", "-c", ASK_SURVSET, str(LEUKSURV_ROWS)], check=True)
 
 
 def _columns(frame: Any) -> pl.DataFrame:
@@ -184,11 +195,17 @@ def _typed(table: pl.DataFrame, codebook: Codebook) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A cohort's codebook and rows, and a line that says why it is absent, if it is."""
+    """A cohort's codebook and rows, where these lie if they are no package's, and what would bring them."""
 
     codebook: Codebook
     rows: Callable[[], pl.DataFrame]
-    absent: str = ""
+    path: Path | None = None
+    fix: str = ""
+
+    @property
+    def absent(self) -> str:
+        """Why the rows are not there, and what would bring them; empty where they are."""
+        return "" if self.path is None or self.path.exists() else self.fix
 
     def split(self, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Train (70 %) and hold-out rows."""
@@ -201,6 +218,8 @@ class Cohort:
 COHORTS = {
     "mgus2": Cohort(MGUS, mgus.mgus_table),
     "flchain": Cohort(FLCHAIN, flchain),
-    "leuksurv": Cohort(LEUKSURV, leuksurv, "" if importlib.util.find_spec("SurvSet") else "survset is not installed"),
-    "amlsg": Cohort(amlsg.CODEBOOK, amlsg.amlsg_table, "" if amlsg.present() else "AMLSG is not there"),
+    "leuksurv": Cohort(LEUKSURV, leuksurv, LEUKSURV_ROWS, "'make bench-generators' fetches LeukSurv once"),
+    "amlsg": Cohort(
+        amlsg.CODEBOOK, amlsg.amlsg_table, amlsg.FOLDER, "SYNTHEMA_TEST_DATA names the folder that holds aml-amlsg"
+    ),
 }

@@ -1,11 +1,14 @@
 """Models that rank patients: federated against pooled against local only, at AMLSG's real centres; a table in Markdown.
 
-Run it: ``python -m tests.plugins.learning_by_centre``, with ``--splits 3`` for more splits. It needs the cohort (see
-``tests/plugins/amlsg.py``), and PyTorch for the networks; it says so where one is absent. Each figure is the
-concordance on the 30 % of patients held out, mean and standard deviation over splits. *Pooled* is the same learning on
-one table; *federated* on the 45 centres; *local only* at each centre with 25 or more training patients alone, the mean
-over centres. Under noise (delta 1e-5, on the federated study) fewer covariates are given, chosen beforehand as what
-every centre measures at diagnosis; the concordance of the same study without noise stands beside it.
+Run it: ``python -m tests.plugins.learning_by_centre --splits 3``. It needs the cohort (see ``tests/plugins/amlsg.py``),
+and PyTorch for the networks; it says so where one is absent. Each figure is kept in ``.bench/learning`` under the
+digest of plugin, parameters and split, so that an interrupted run goes on where it stopped.
+
+Each figure is the concordance on the 30 % of patients held out, mean and standard deviation over splits. *Pooled* is
+the same learning on one table; *federated* on the real centres; *local only* at each centre with 25 or more training
+patients alone, the mean over centres. Under noise (delta 1e-5, on the whole study; at a centre alone the same epsilon)
+fewer covariates are given, chosen beforehand as what every centre measures at diagnosis; the same study without noise
+stands above.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +29,14 @@ from numpy.typing import NDArray
 import synthema_additive
 import synthema_learning
 from synthema.budget import rho_of
+from synthema.canonical import digest
 from synthema.spi.model import State
 from synthema_additive.problem import checked_scores
 from synthema_additive.problem import problem as additive_problem
 from synthema_learning.nets import Survival
 from synthema_learning.problem import problem as learning_problem
 from synthema_learning.state import unpacked
+from tests.benchmarks.kept import BENCH, Store, code_digest, say
 from tests.plugins import amlsg
 from tests.plugins.analyses import study
 
@@ -48,12 +55,49 @@ MODELS: dict[str, tuple[ModuleType, dict[str, Any]]] = {
     "network, FedProx": (synthema_learning, NETWORK | {"method": "fedprox"}),
     "network, SCAFFOLD": (synthema_learning, NETWORK | {"method": "scaffold"}),
 }
-# what one centre learns by itself hardly differs between the methods of a network
-ALONE = ("additive", "network, FedAvg")
 UNDER_NOISE: dict[str, dict[str, Any]] = {
     "additive": {"covariates": FEW, "steps": 10, "largest_risk": 1.0, "rate": 0.2},
     "network by patients": {"covariates": FEW, "steps": 25, "hidden": 4, "rate": 0.1},
 }
+# what a method of networks does between sites does not matter at one centre alone
+ALONE_LIKE = {"network, FedProx": "network, FedAvg", "network, SCAFFOLD": "network, FedAvg"}
+WAYS = ("pooled", "federated", "local only")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A model as it is measured: with all covariates or few, and with how much noise."""
+
+    model: str
+    few: bool = False
+    epsilon: float | None = None
+
+    @property
+    def plugin(self) -> ModuleType:
+        """The algorithm."""
+        return MODELS[self.model][0]
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Its parameters."""
+        return {"covariates": ALL} | MODELS[self.model][1] | (UNDER_NOISE[self.model] if self.few else {})
+
+    @property
+    def words(self) -> str:
+        """What kind of privacy, and which covariates."""
+        noise = "none" if self.epsilon is None else f"ε = {self.epsilon:g}"
+        return f"{noise} | {len(self.asked['covariates'])}"
+
+    def key(self, way: str, seed: int) -> str:
+        """The digest of all that a figure depends on."""
+        plugin = code_digest(Path(str(self.plugin.__file__)).parent)
+        return digest({"plugin": plugin, "asked": self.asked, "epsilon": self.epsilon, "way": way, "split": seed})
+
+
+STUDIES = (
+    *(Study(model) for model in MODELS),
+    *(Study(model, few=True, epsilon=epsilon) for model in UNDER_NOISE for epsilon in (None, 5.0, 1.0)),
+)
 
 
 def split(seed: int) -> tuple[list[pl.DataFrame], pl.DataFrame]:
@@ -78,59 +122,67 @@ def risk_of(plugin: ModuleType, asked: dict[str, Any], state: State, table: pl.D
     if plugin is synthema_additive:
         made = additive_problem(amlsg.CODEBOOK, asked)
         _, scores = checked_scores(made, state.values)
-        return np.sum([score[term.place(table)] for score, term in zip(scores, made.terms, strict=True)], axis=0)
+        each = [score[term.place(table)] for score, term in zip(scores, made.terms, strict=True)]
+        return np.asarray(np.sum(each, axis=0))
     found = learning_problem(amlsg.CODEBOOK, asked)
     assert isinstance(found.net, Survival)
     return found.net.risk(unpacked(state.values["weights"], found.weights), table)
 
 
-def measured(model: str, sites: list[pl.DataFrame], test: pl.DataFrame, seed: int, **how: Any) -> float:
-    """Concordance of one study; ``changes`` to the parameters and ``epsilon`` in ``how``."""
-    plugin, asked = MODELS[model]
-    asked = {"covariates": ALL} | asked | how.get("changes", {})
-    rho = rho_of(how["epsilon"], DELTA) if "epsilon" in how else None
-    state, _ = study(plugin, sites, amlsg.CODEBOOK, asked, rho=rho, seed=seed)
-    return concordance(test, risk_of(plugin, asked, state, test))
+def measured(asked: Study, way: str, seed: int) -> float:
+    """Concordance of one study in one of the three ways."""
+    sites, test = split(seed)
+    rho = None if asked.epsilon is None else rho_of(asked.epsilon, DELTA)
+
+    def learned(tables: list[pl.DataFrame]) -> float:
+        state, _ = study(asked.plugin, tables, amlsg.CODEBOOK, asked.asked, rho=rho, seed=seed)
+        return concordance(test, risk_of(asked.plugin, asked.asked, state, test))
+
+    if way == "pooled":
+        return learned([pl.concat(sites)])
+    if way == "federated":
+        return learned(sites)
+    return float(np.mean([learned([site]) for site in sites if site.height >= LARGE]))
 
 
-def line(model: str, splits: int) -> dict[str, list[float]]:
-    """All figures of a model over splits."""
+def figures(asked: Study, splits: int, store: Store) -> dict[str, list[float]]:
+    """The concordances of a study over splits, by way; what is not kept yet is measured."""
     found: dict[str, list[float]] = {}
     for seed in range(splits):
-        sites, test = split(seed)
-        pooled, federated = measured(model, [pl.concat(sites)], test, seed), measured(model, sites, test, seed)
-        found.setdefault("pooled", []).append(pooled)
-        found.setdefault("federated", []).append(federated)
-        found.setdefault("loss", []).append(pooled - federated)
-        if model in ALONE:
-            alone = [measured(model, [site], test, seed) for site in sites if site.height >= LARGE]
-            found.setdefault("local", []).append(float(np.mean(alone)))
-        if model in UNDER_NOISE:
-            changes = UNDER_NOISE[model]
-            found.setdefault("few", []).append(measured(model, sites, test, seed, changes=changes))
-            for epsilon in (5.0, 1.0):
-                noisy = measured(model, sites, test, seed, changes=changes, epsilon=epsilon)
-                found.setdefault(f"{epsilon:g}", []).append(noisy)
+        for way in WAYS:
+            if way == "local only" and asked.model in ALONE_LIKE:
+                continue
+            key = asked.key(way, seed)
+            known = store.known()
+            if key not in known:
+                say(f"{asked.model}, {asked.words}, split {seed}, {way}")
+                store.keep(key, {"c": measured(asked, way, seed)})
+                known = store.known()
+            found.setdefault(way, []).append(known[key]["c"])
     return found
 
 
-def lines(models: list[str], splits: int) -> Iterator[str]:
+def lines(models: list[str], splits: int, store: Store) -> Iterator[str]:
     """The table, line by line."""
     sites, _ = split(0)
     large = sum(site.height >= LARGE for site in sites)
     patients = sum(site.height for site in sites)
-    yield f"{patients} training patients, {len(sites)} centres, {large} of them with {LARGE} or more"
+    yield f"First of {splits} splits: {patients} training patients, {len(sites)} centres, {large} with {LARGE} or more."
     yield ""
-    yield "| model | pooled | federated | federation loss | local only | fewer covariates | ε = 5 | ε = 1 |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for model in models:
-        found = line(model, splits)
-        names = ("pooled", "federated", "loss", "local", "few", "5", "1")
-        yield f"| {model} | {' | '.join(_cell(found.get(name)) for name in names)} |"
+    yield "| model | noise | covariates | pooled | federated | federation loss | local only |"
+    yield "|---|---|---|---|---|---|---|"
+    for asked in STUDIES:
+        if asked.model not in models:
+            continue
+        found = figures(asked, splits, store)
+        loss = [pooled - federated for pooled, federated in zip(found["pooled"], found["federated"], strict=True)]
+        alone = f"as {ALONE_LIKE[asked.model]}" if asked.model in ALONE_LIKE else _cell(found["local only"])
+        cells = [_cell(found["pooled"]), _cell(found["federated"]), _cell(loss), alone]
+        yield f"| {asked.model} | {asked.words} | {' | '.join(cells)} |"
 
 
-def _cell(values: list[float] | None) -> str:
-    return "–" if values is None else f"{np.mean(values):.4f} ± {np.std(values):.4f}"
+def _cell(values: list[float]) -> str:
+    return f"{np.mean(values):.4f} ± {np.std(values):.4f}"
 
 
 if __name__ == "__main__":
@@ -145,6 +197,6 @@ if __name__ == "__main__":
     if importlib.util.find_spec("torch") is None:
         sys.stdout.write("PyTorch is not installed (extra 'deep'): the networks are left out.\n")
         wanted = [model for model in wanted if MODELS[model][0] is synthema_additive]
-    for text in lines(wanted, given.splits):
+    for text in lines(wanted, given.splits, Store(BENCH / "learning")):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
