@@ -23,6 +23,7 @@ from synthema_evaluation.membership import MILLE, PER_CENT, recognised, roc
 FEWEST_SHADOWS = 8
 FEWEST_ROWS = 40
 CANARIES = 20
+SHADOW_FIGURES = ("shadowMembershipAUC", "shadowMembershipTPR", "shadowMembershipTPRStrict", "canaryAUC")
 PARTS = 4
 NEIGHBOURS = 5
 LEAST_SPREAD = 1e-3
@@ -79,9 +80,7 @@ def shadow_audit(
     return attacked(made, real, codebook, canaries=canaries, seed=seed)
 
 
-def halves_of(
-    real: Table, codebook: Codebook, *, shadows: int, canaries: int = CANARIES, seed: int = 0
-) -> list[Table]:
+def halves_of(real: Table, codebook: Codebook, *, shadows: int, canaries: int = CANARIES, seed: int = 0) -> list[Table]:
     """The rows that each run learns from: a random half of all, complementary halves in turn.
 
     Planted rows (canaries) are among them, as the worst case. Raises ``ValueError`` with fewer than 8
