@@ -16,10 +16,10 @@ from synthema.datasets.codebook import Codebook
 from synthema.spi.hookspecs import hookimpl
 from synthema.spi.model import Evaluation, Metric, Parameters, Table
 from synthema_evaluation.columns import Tables, compared_variables
-from synthema_evaluation.shadows import shadow_audit
+from synthema_evaluation.shadows import SHADOW_FIGURES, attacked, halves_of, shadow_audit
 from synthema_evaluation.steps import NEEDS, STEPS, Job
 
-__all__ = ["evaluate", "shadow_audit"]
+__all__ = ["evaluate", "shadow_attack", "shadow_audit", "shadow_rows"]
 
 SMALLEST_SAMPLE = 10
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,21 @@ def evaluate(train: Table, holdout: Table, synthetic: Table, codebook: Codebook,
         series["attacks"] |= more.pop("attacks", {})
         series |= more
     metrics = tuple(metric for metric in found if metric is not None)
-    return Evaluation(metrics, series, _notes(tables, codebook, {metric.id for metric in metrics}))
+    elsewhere = SHADOW_FIGURES if parameters.get("shadows", 0) else ()
+    return Evaluation(metrics, series, _notes(tables, codebook, {metric.id for metric in metrics} | {*elsewhere}))
+
+
+@hookimpl
+def shadow_rows(table: Table, codebook: Codebook, parameters: Parameters) -> list[Table]:
+    """The rows that each shadow run learns from; raises ``ValueError`` with fewer than 8 runs or 40 rows."""
+    shadows, seed = int(parameters.get("shadows", 0)), int(parameters.get("seed", 0))
+    return halves_of(table, codebook, shadows=shadows, seed=seed)
+
+
+@hookimpl
+def shadow_attack(table: Table, made: list[Table], codebook: Codebook, parameters: Parameters) -> Evaluation:
+    """LiRA on what the shadow runs made; raises ``ValueError`` with fewer than 8 runs or 40 rows."""
+    return attacked(made, table, codebook, seed=int(parameters.get("seed", 0)))
 
 
 def _notes(tables: Tables, codebook: Codebook, measured: set[str]) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """The strongest membership attack: the generator is run many times, with each patient in half of the runs (LiRA).
 
-The hook ``evaluate`` sees one synthetic table and cannot do this. Whoever can run the generator
-(``synthema evaluate --generator``, a benchmark) calls :func:`shadow_audit` with a function that makes rows.
+The hook ``evaluate`` sees one synthetic table and cannot do this. Whoever can run the generator asks for the rows of
+each run (:func:`halves_of`), has them learned from, and hands the synthetic rows in (:func:`attacked`): a governed run
+does so from hook to hook inside its sandbox, :func:`shadow_audit` in one call with a function that makes rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from synthema_evaluation.intervals import Z95, area
 from synthema_evaluation.membership import MILLE, PER_CENT, recognised, roc
 
 FEWEST_SHADOWS = 8
+FEWEST_ROWS = 40
+CANARIES = 20
+SHADOW_FIGURES = ("shadowMembershipAUC", "shadowMembershipTPR", "shadowMembershipTPRStrict", "canaryAUC")
 PARTS = 4
 NEIGHBOURS = 5
 LEAST_SPREAD = 1e-3
@@ -59,38 +63,64 @@ def shadow_audit(
     codebook: Codebook,
     *,
     shadows: int = 32,
-    canaries: int = 20,
+    canaries: int = CANARIES,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """LiRA (Carlini et al. 2022) against a generator, with planted rows (canaries) as the worst case.
+    """LiRA against a generator that can be called here: :func:`halves_of`, the runs, and :func:`attacked`.
 
-    Runs ``shadows`` times on a random half of the rows (complementary halves in turn). Each quarter of the
-    runs is attacked with what the other three teach: for each patient, how far the nearest and the nearest
-    five synthetic rows lie when the patient was in and when not; the stronger of the two distances counts.
     ``progress`` is told runs done and runs in all. Raises ``ValueError`` with fewer than 8 shadows or 40
     rows: the figures would mean nothing.
     """
-    if shadows < FEWEST_SHADOWS or real.height < 40:
-        raise ValueError("an audit with shadows needs at least 8 of them and 40 rows")
-    random = np.random.Generator(np.random.PCG64(seed))
-    variables = compared_variables(codebook, real)
-    planted = _canaries(canaries, real, codebook, random)
-    everyone = pl.concat([real, planted], how="vertical_relaxed")
-    space = Space(variables, real)
-    points = space.vectors(everyone)
-    inside = _halves(shadows, everyone.height, random)
-    distances = np.zeros((2, *inside.shape))
-    for run, chosen in enumerate(inside):
-        rows = everyone.filter(pl.Series(chosen))
-        made = space.vectors(generate(rows, rows.height, seed + run + 1))
-        near = nearest(points, made, NEIGHBOURS)[0]
-        distances[:, run] = np.log(np.stack([near[:, 0], near.mean(axis=1)]) + LEAST_SPREAD)
+    made = []
+    for run, rows in enumerate(halves_of(real, codebook, shadows=shadows, canaries=canaries, seed=seed), start=1):
+        made.append(generate(rows, rows.height, seed + run))
         if progress:
-            progress(run + 1, shadows)
+            progress(run, shadows)
+    return attacked(made, real, codebook, canaries=canaries, seed=seed)
+
+
+def halves_of(real: Table, codebook: Codebook, *, shadows: int, canaries: int = CANARIES, seed: int = 0) -> list[Table]:
+    """The rows that each run learns from: a random half of all, complementary halves in turn.
+
+    Planted rows (canaries) are among them, as the worst case. Raises ``ValueError`` with fewer than 8
+    shadows or 40 rows.
+    """
+    everyone, inside, _ = _drawn_up(real, codebook, shadows, canaries, seed)
+    return [everyone.filter(pl.Series(chosen)) for chosen in inside]
+
+
+def attacked(
+    made: Sequence[Table], real: Table, codebook: Codebook, *, canaries: int = CANARIES, seed: int = 0
+) -> Evaluation:
+    """LiRA (Carlini et al. 2022) on the synthetic rows ``made`` in each run from the rows of :func:`halves_of`.
+
+    Each quarter of the runs is attacked with what the other three teach: for each patient, how far the
+    nearest and the nearest five synthetic rows lie when the patient was in and when not; the stronger of the
+    two distances counts. ``canaries`` and ``seed`` are those that the halves were drawn with.
+    """
+    everyone, inside, random = _drawn_up(real, codebook, len(made), canaries, seed)
+    space = Space(compared_variables(codebook, real), real)
+    points = space.vectors(everyone)
+    distances = np.zeros((2, *inside.shape))
+    for run, table in enumerate(made):
+        near = nearest(points, space.vectors(table), NEIGHBOURS)[0]
+        distances[:, run] = np.log(np.stack([near[:, 0], near.mean(axis=1)]) + LEAST_SPREAD)
     attacks = [_Attacked(_likelihood_ratios(signal, inside), inside) for signal in distances]
     strongest = max(attacks, key=lambda attack: area(*attack.of(slice(0, real.height)).sides()))
     return _reported(strongest, real.height, random)
+
+
+def _drawn_up(
+    real: Table, codebook: Codebook, shadows: int, canaries: int, seed: int
+) -> tuple[Table, Flags, np.random.Generator]:
+    """All rows with the planted ones, who is in each run, and the random numbers that follow."""
+    if shadows < FEWEST_SHADOWS or real.height < FEWEST_ROWS:
+        raise ValueError("an audit with shadows needs at least 8 of them and 40 rows")
+    random = np.random.Generator(np.random.PCG64(seed))
+    planted = _canaries(canaries, real, codebook, random)
+    everyone = pl.concat([real, planted], how="vertical_relaxed")
+    return everyone, _halves(shadows, everyone.height, random), random
 
 
 def _halves(runs: int, rows: int, random: np.random.Generator) -> Flags:

@@ -145,6 +145,7 @@ STEPS: tuple[tuple[str, Callable[[Job], Found]], ...] = (
 
 _OUTCOME = "that needs a survival outcome with events in all three tables"
 _TWO = "that needs two variables or more"
+_SHADOWS = "no shadow runs were asked for (parameter shadows)"
 NEEDS: dict[str, str] = {
     "survivalDistance": _OUTCOME,
     "restrictedMeanDifference": _OUTCOME,
@@ -158,6 +159,10 @@ NEEDS: dict[str, str] = {
     "membershipTPR": "that needs more rows",
     "membershipTPRStrict": "that needs more rows",
     "outlierMembershipAUC": "a tenth of the rows must hold ten training and ten held-out patients",
+    "shadowMembershipAUC": _SHADOWS,
+    "shadowMembershipTPR": _SHADOWS,
+    "shadowMembershipTPRStrict": _SHADOWS,
+    "canaryAUC": _SHADOWS,
     "singlingOutRisk": "no description fits exactly one synthetic row",
     "linkabilityRisk": "that needs four variables or more",
     "inferenceRisk": "that needs a sensitive variable or an event, and one to infer it from",

@@ -1,4 +1,10 @@
-"""Free text; what needs presidio is skipped where the extra ``freetext`` is not installed."""
+"""Free text; what needs presidio is skipped where the extra ``freetext`` is not installed.
+
+Both extras in an environment of their own, without touching this one:
+python3.11 -m venv ../extras
+../extras/bin/pip install 'presidio-analyzer>=2.2.366,<2.3' 'dicognito>=0.19,<0.20' pydicom
+PYTHONPATH=../extras/lib/python3.11/site-packages pytest tests/plugins -k "headers or freetext"
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""DICOM headers without their persons; needs the extra ``dicom`` and is skipped without it."""
+"""DICOM headers without their persons; needs the extra ``dicom`` and is skipped without it.
+
+How to run them beside this environment stands at the top of ``test_minimise_freetext.py``.
+"""
 
 from __future__ import annotations
 

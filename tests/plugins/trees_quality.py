@@ -5,10 +5,8 @@
 Quality, for each seed: 70/30 split, as many synthetic rows as training rows. SDM, C, real C and KM as in
 :mod:`tests.plugins.marginals_quality`; broken is the share of rows that break a rule of the codebook.
 
-Membership, for each seed: the likelihood-ratio attack (Carlini et al. 2022) with shadow generators. Each shadow
-learns from a random half of all patients. For each patient the logarithm of the distance to the synthetic rows
-(nearest, and mean of the five nearest) follows one normal distribution where the patient was in, another where not;
-a quarter of the shadows at a time is attacked with what the others teach. The stronger of the two distances counts.
+Membership, for each seed: the likelihood-ratio attack with shadow generators that each learn from a random half of all
+patients, as the evaluation plugin makes it (:func:`synthema_evaluation.shadow_audit`, without planted rows).
 """
 
 from __future__ import annotations
@@ -20,19 +18,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 import synthema_trees
-from synthema.datasets.codebook import Codebook
 from synthema.spi.sampling import broken_rows
-from synthema_evaluation.columns import Space, nearest
+from synthema_evaluation import shadow_audit
 from tests.plugins.cohorts import COHORTS
 from tests.plugins.marginals_quality import concordance, sdmetrics_score, survival_distance
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-NEIGHBOURS = 5
-QUARTERS = 4
 
 
 def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, float]:
@@ -53,52 +44,16 @@ def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, flo
 
 
 def membership(cohort: str, seed: int, shadows: int, parameters: dict[str, Any]) -> dict[str, float]:
-    """AUC, and true positives at one per cent false positives, of the stronger of two distances."""
+    """AUC, and true positives at one per cent false positives, of the audit with shadows on all patients."""
     whole, codebook = COHORTS[cohort].rows(), COHORTS[cohort].codebook
-    inside, distances = _shadowed(whole, codebook, seed, shadows, parameters)
-    found = [_attacked(inside, one) for one in distances]
-    return {"LiRA AUC": max(f[0] for f in found), "TPR at 1 %": max(f[1] for f in found)}
 
+    def made(table: pl.DataFrame, rows: int, number: int) -> pl.DataFrame:
+        return synthema_trees.generate(table, codebook, {"seed": number, **parameters}, rows).table
 
-def _shadowed(
-    table: pl.DataFrame, codebook: Codebook, seed: int, shadows: int, parameters: dict[str, Any]
-) -> tuple[Flags, Floats]:
-    """Who was in which shadow (shadows, patients), and the two log distances (2, shadows, patients)."""
-    random = np.random.default_rng([seed, shadows])
-    space = Space(tuple(v for v in codebook.variables if v.role != "identifier"), table)
-    points, size = space.vectors(table), table.height // 2
-    inside = np.zeros((shadows, table.height), dtype=bool)
-    distances = np.zeros((2, shadows, table.height))
-    for shadow in range(shadows):
-        rows = random.permutation(table.height)[:size]
-        inside[shadow, rows] = True
-        own = {"seed": int(random.integers(2**31)), **parameters}
-        made = synthema_trees.generate(table[rows.tolist()], codebook, own, size).table
-        near = nearest(points, space.vectors(made), NEIGHBOURS)[0]
-        distances[:, shadow] = np.log(np.stack([near[:, 0], near.mean(axis=1)]) + 1e-3)
-    return inside, distances
-
-
-def _attacked(inside: Flags, distances: Floats) -> tuple[float, float]:
-    areas, hits = [], []
-    for quarter in range(QUARTERS):
-        target = np.arange(len(inside)) % QUARTERS == quarter
-        known, values = inside[~target], distances[~target]
-        scores = _log_normal(distances[target], values, known) - _log_normal(distances[target], values, ~known)
-        members, others = np.sort(scores[inside[target]]), np.sort(scores[~inside[target]])
-        below = np.searchsorted(others, members, "left") + np.searchsorted(others, members, "right")
-        areas.append(float(below.mean() / 2 / len(others)))
-        hits.append(float((members > np.quantile(others, 0.99, method="higher")).mean()))
-    return float(np.mean(areas)), float(np.mean(hits))
-
-
-def _log_normal(values: Floats, seen: Floats, picked: Flags) -> Floats:
-    """Log density of each patient's value under the normal distribution of the picked shadows."""
-    number = np.maximum(picked.sum(axis=0), 1)
-    mean = (seen * picked).sum(axis=0) / number
-    variance = ((seen - mean) ** 2 * picked).sum(axis=0) / number
-    variance = (variance + variance.mean()) / 2 + 1e-12  # few shadows: each patient's spread is drawn to the common one
-    return np.asarray(-np.log(variance) / 2 - (values - mean) ** 2 / (2 * variance))
+    # Runs of neighbouring seeds would share generators: the audit numbers them from its seed on.
+    audit = shadow_audit(made, whole, codebook, shadows=shadows, canaries=0, seed=seed * 1000)
+    found = {metric.id: metric.value for metric in audit.metrics}
+    return {"LiRA AUC": found["shadowMembershipAUC"], "TPR at 1 %": found["shadowMembershipTPR"]}
 
 
 def line(found: list[dict[str, float]]) -> str:

@@ -114,7 +114,10 @@ def _measured(
     from synthema.spi.loader import find
 
     evaluator = find(plugin)
-    given = evaluator.manifest.validate_parameters({"seed": seed})
+    name, _, shadows = shadowed
+    if name is not None and "shadow_attack" not in evaluator.manifest.capabilities:
+        raise InputError("this evaluator cannot attack with shadows", fix="leave --generator out, or use 'evaluation'")
+    given = evaluator.manifest.validate_parameters({"seed": seed} | ({} if name is None else {"shadows": shadows}))
     arguments = {
         "train": tables["training"], "holdout": tables["held out"], "synthetic": tables["synthetic"],
         "codebook": book, "parameters": given,
@@ -129,8 +132,8 @@ def _measured(
         "codebook": {"id": book.id, "version": book.version, "title": book.title, "digest": book.digest},
         "generator": None,
     }
-    if shadowed[0] is not None:
-        maker, more = _audited(tables, book, module, seed, (shadowed[0], shadowed[1], shadowed[2]))
+    if name is not None:
+        maker, more = _audited(tables, book, evaluator, given, (name, shadowed[1]))
         extra = evaluation_json(more)
         found["metrics"] += extra["metrics"]
         found["notes"] += extra["notes"]
@@ -140,7 +143,11 @@ def _measured(
 
 
 def _audited(
-    tables: dict[str, pl.DataFrame], book: Codebook, module: Any, seed: int, how: tuple[str, str, int]
+    tables: dict[str, pl.DataFrame],
+    book: Codebook,
+    evaluator: InstalledPlugin,
+    asked: dict[str, Any],
+    how: tuple[str, str],
 ) -> tuple[dict[str, Any], Evaluation]:
     """What the generator gives away, found by running it on halves of the real rows."""
     import polars as pl
@@ -148,31 +155,23 @@ def _audited(
     from synthema.canonical import parse_json_strictly
     from synthema.spi.loader import find
 
-    name, text, shadows = how
-    audit = getattr(module, "shadow_audit", None)
-    if audit is None:
-        raise InputError("this evaluator cannot attack with shadows", fix="leave --generator out, or use 'evaluation'")
+    name, text = how
     maker = find(name)
     given = maker.manifest.validate_parameters(parse_json_strictly(text.encode()))
     seeded = any(parameter.name == "seed" for parameter in maker.manifest.parameters)
-    loaded = _loaded(maker)
-
-    def generate(table: pl.DataFrame, rows: int, number: int) -> pl.DataFrame:
-        chosen = given | ({"seed": number} if seeded else {})
-        arguments = {"table": table, "codebook": book, "parameters": chosen, "rows": rows}
-        made: pl.DataFrame = _asked(maker, loaded, "generate", arguments).table
-        return made
-
+    loaded, judge = _loaded(maker), _loaded(evaluator)
     real = pl.concat([tables["training"], tables["held out"]], how="vertical_relaxed")
+    rest = {"table": real, "codebook": book, "parameters": asked}
+    halves = _asked(evaluator, judge, "shadow_rows", rest)
+    made = []
     with working(f"Running {name} …") as tell:
-        try:
-            found: Evaluation = audit(
-                generate, real, book, shadows=shadows, seed=seed,
-                progress=lambda done, of: tell(f"Running {name}: {done} of {of} times …"),
-            )  # fmt: skip
-        except ValueError as error:
-            raise InputError(str(error), fix="give more rows") from error
-    return _named(maker) | {"parameters": given, "shadows": shadows}, found
+        for number, rows in enumerate(halves, start=1):
+            chosen = given | ({"seed": asked["seed"] + number} if seeded else {})
+            arguments = {"table": rows, "codebook": book, "parameters": chosen, "rows": rows.height}
+            made.append(_asked(maker, loaded, "generate", arguments).table)
+            tell(f"Running {name}: {number} of {len(halves)} times …")
+    found: Evaluation = _asked(evaluator, judge, "shadow_attack", rest | {"made": made})
+    return _named(maker) | {"parameters": given, "shadows": len(halves)}, found
 
 
 def _named(plugin: InstalledPlugin) -> dict[str, Any]:

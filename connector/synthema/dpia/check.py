@@ -1,4 +1,8 @@
-"""Holds evidence against the gates of an assessment. What is missing, stale or odd never passes."""
+"""Holds evidence against the gates of an assessment. What is stale or odd never passes.
+
+Nor does what is missing, but for a gate that the assessment lets go unmeasured (``on_missing: note``): then the
+verdict says that it was not measured.
+"""
 
 from __future__ import annotations
 
@@ -135,7 +139,8 @@ def check(
         if gate.phase == phase:
             found = judge_gate(dpia, gate, evidence, at)
             results += found
-            if gate.confirmed_by_site and all(item.metric != gate.metric for item in evidence):
+            unmeasured = all(item.metric != gate.metric for item in evidence)
+            if unmeasured and gate.confirmed_by_site and gate.on_missing == "deny":
                 missing.append(gate.metric)
     return GateReport(
         phase=phase,
@@ -149,10 +154,13 @@ def check(
 
 
 def judge_gate(dpia: Dpia, gate: Gate, evidence: Sequence[Evidence], at: datetime) -> list[GateResult]:
-    """How every figure that answers a gate stands at it; one failure when none does."""
+    """How every figure that answers a gate stands at it; where none does, one failure (or a note, if that suffices)."""
     if not gate.confirmed_by_site:
         return [_failure(gate, f"{gate.sentence()}, but the site has not confirmed this threshold.")]
     figures = [item for item in evidence if item.metric == gate.metric]
+    if not figures and gate.on_missing == "note":
+        said = f"{gate.sentence()} where it is measured; it was not, and the assessment does not ask for it always."
+        return [GateResult(gate.id, gate.metric, passed=True, sentence=said, threshold=gate.threshold)]
     if not figures:
         return [_failure(gate, f"{gate.sentence()}, but it was not measured.")]
     return [_judge(gate, dpia.metric(gate.metric), figure, at) for figure in figures]

@@ -190,6 +190,8 @@ class Gate(Closed):
 
     ``bound`` says which end of the interval counts: an attack's success is judged by its upper end.
     A post-release gate is a standing duty: each release is measured again before ``maximum_age`` has passed.
+    ``on_missing`` is "note" for a figure that not every run can afford, such as an attack that runs the generator
+    many times: what is measured must pass, and where nothing is measured the verdict says so.
     """
 
     id: Id
@@ -201,7 +203,10 @@ class Gate(Closed):
     evidence: Term = Field(description="kind of evidence, e.g. syn:EvaluationReport")
     maximum_age: str = Field(description="xsd:dayTimeDuration, e.g. P1D")
     minimum_n: int = Field(default=1, ge=1, le=10**9, description="fewest records the figure may rest on")
-    on_missing: Literal["deny"] = "deny"
+    on_missing: Literal["deny", "note"] = Field(
+        default="deny",
+        description="deny: what was not measured stops; note: it passes and the verdict says so (pre-release only)",
+    )
     rationale: Text
     confirmed_by_site: bool = Field(default=False, description="false: to be confirmed by a data protection officer")
 
@@ -217,6 +222,12 @@ class Gate(Closed):
         if not timedelta(0) < found <= OLDEST_EVIDENCE:
             raise ValueError("evidence may be at most ten years old, and more than none: write e.g. P365D")
         return value
+
+    @model_validator(mode="after")
+    def _only_a_release_may_lack_a_figure(self) -> Self:
+        if self.on_missing == "note" and self.phase != "pre-release":
+            raise ValueError("on_missing: note is for a pre-release gate; all others need their figure")
+        return self
 
     def sentence(self) -> str:
         """The gate in words."""

@@ -13,6 +13,7 @@ from synthema.runs.governor import Governor, Verdict
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import Grant, RunRequest, Step
 from synthema.runs.session import GovernedSession
+from synthema.runs.shadows import check_shadows, with_shadows
 from synthema.runs.waiting import settle_or_wait
 from synthema.spi.model import Evaluation, Generated, Table
 
@@ -52,21 +53,31 @@ def generate(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
     """Run a generator, measure its rows, and release them only if the DPIA's gates allow it."""
     evaluator = check_generator(request)
     session = governor.start(grant, request)
-    try:
+    parameters = request.compute.parameters | _granted_privacy(governor, grant, request)
+
+    def generated(table: Table, rows: int, parameters: dict[str, Any]) -> Table:
         result = session.call(
             request.compute.plugin,
             "generate",
-            table=session.prepared.train,
+            table=table,
             codebook=session.prepared.codebook,
-            parameters=request.compute.parameters | _granted_privacy(governor, grant, request),
-            rows=request.rows,
+            parameters=parameters,
+            rows=rows,
         )
-        _check_generated(result, grant, session)
-        evaluation = evaluate_rows(session, evaluator.plugin, evaluator.parameters, result.table)
+        return _checked(result, grant, session)
+
+    try:
+        synthetic = generated(session.prepared.train, request.rows, parameters)
+        evaluation = with_shadows(
+            session,
+            evaluator,
+            evaluate_rows(session, evaluator.plugin, evaluator.parameters, synthetic),
+            lambda rows, number: generated(rows, rows.height, _of_shadow(parameters, number)),
+        )
         governor.quarantine(
             session,
             {
-                "synthetic.parquet": (PARQUET, table_bytes(result.table)),
+                "synthetic.parquet": (PARQUET, table_bytes(synthetic)),
                 "codebook.json": (JSON, canonical_json(session.prepared.codebook.model_dump(mode="json"))),
                 "evaluation.json": (JSON, canonical_json(evaluation_json(evaluation))),
             },
@@ -117,6 +128,12 @@ def check_analysis(request: RunRequest) -> None:
         )
 
 
+def _of_shadow(parameters: dict[str, Any], number: int) -> dict[str, Any]:
+    """The parameters of a shadow run: those of the run itself, with randomness of its own where a seed fixes it."""
+    seed = parameters.get("seed")
+    return parameters | ({"seed": seed + number} if isinstance(seed, int) else {})
+
+
 def _granted_privacy(governor: Governor, grant: Grant, request: RunRequest) -> dict[str, float]:
     """The granted ε and δ for a generator that knows them, whatever the request's own parameters say."""
     declared = {each.name for each in governor.rooms.plugins.require(request.compute.plugin).manifest.parameters}
@@ -131,6 +148,7 @@ def check_generator(request: RunRequest) -> Step:
             where="request",
             fix="give kind, 'rows' and 'evaluate' in the request; nothing is released unmeasured",
         )
+    check_shadows(request.evaluate)
     return request.evaluate
 
 
@@ -150,7 +168,7 @@ def evaluate_rows(session: GovernedSession, plugin: str, parameters: dict[str, A
     return result
 
 
-def _check_generated(result: object, grant: Grant, session: GovernedSession) -> None:
+def _checked(result: object, grant: Grant, session: GovernedSession) -> Table:
     if not isinstance(result, Generated):
         raise PluginError("the generator gave no rows", fix="use a generator that passes its contract tests")
     if grant.epsilon and (result.epsilon is None or result.epsilon > grant.epsilon or result.delta > grant.delta):
@@ -165,3 +183,4 @@ def _check_generated(result: object, grant: Grant, session: GovernedSession) -> 
     columns = session.prepared.codebook.names()
     if tuple(result.table.columns) != columns:
         raise PluginError("the generator's columns are not those of the codebook", fix="report this to its author")
+    return result.table

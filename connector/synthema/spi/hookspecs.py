@@ -151,6 +151,20 @@ class Hooks:
         raise AssertionError
 
     @hookspec
+    def shadow_rows(self, table: Table, codebook: Codebook, parameters: Parameters) -> list[Table]:
+        """The rows that a generator is to learn from in each shadow run, for the strongest membership attack.
+
+        ``table`` holds all real rows of the run, hold-out included. The same arguments give the same answer, so that
+        :meth:`shadow_attack` knows who was in which run. The parameter ``shadows`` says how many runs there are.
+        """
+        raise AssertionError
+
+    @hookspec
+    def shadow_attack(self, table: Table, made: list[Table], codebook: Codebook, parameters: Parameters) -> Evaluation:
+        """What the rows ``made`` in the runs of :meth:`shadow_rows`, in their order, tell of who was in each run."""
+        raise AssertionError
+
+    @hookspec
     def analyse(self, table: Table, codebook: Codebook, parameters: Parameters) -> Evaluation:
         """A clinical analysis whose result is aggregate figures."""
         raise AssertionError
@@ -173,7 +187,10 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """The hooks that make up each kind of plugin; a plugin of a kind implements all of them."""
 
-OPTIONAL: dict[str, tuple[str, ...]] = {"anonymiser": ("anonymise_control",)}
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "anonymiser": ("anonymise_control",),
+    "evaluator": ("shadow_rows", "shadow_attack"),
+}
 """Hooks that a plugin of a kind may implement besides."""
 
 HOOKS: frozenset[str] = frozenset(hook for hooks in (*KINDS.values(), *OPTIONAL.values()) for hook in hooks)

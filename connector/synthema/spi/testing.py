@@ -436,6 +436,19 @@ class EvaluatorContract(_MeasuringContract):
         unsaid = sorted(name for name in missing if not any(name in note for note in result.notes))
         assert not unsaid, f"announced, not measured, and no note says why: {', '.join(unsaid)}"
 
+    def test_it_attacks_what_shadow_runs_made(
+        self, session: Caller, installed: InstalledPlugin, codebook: Codebook
+    ) -> None:
+        if "shadow_attack" not in installed.manifest.capabilities:
+            pytest.skip("it has no shadow_rows and shadow_attack: runs are evaluated without shadow runs")
+        table = simulated_table(self.rows, seed=1, with_identifier="patient" in codebook.names())
+        given = {"table": table, "codebook": codebook, "parameters": self.parameters | {"shadows": 8}}
+        halves, again = (self.ask(session, "shadow_rows", **given) for _ in range(2))
+        assert len(halves) == 8
+        assert all(one.equals(other) for one, other in zip(halves, again, strict=True)), "who is in which run changes"
+        made = [half.sample(half.height, with_replacement=True, seed=seed) for seed, half in enumerate(halves)]
+        self.check(self.ask(session, "shadow_attack", made=made, **given), installed)
+
 
 class FederatedAnalysisContract(_RoundsContract, _MeasuringContract):
     """A federated analysis ends in figures."""

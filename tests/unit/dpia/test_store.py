@@ -69,7 +69,7 @@ def cast(people: People) -> Cast:
 def plugins() -> dict[str, PluginState]:
     """What the plugin registry says; a test changes it."""
     return {name: PluginState("approved", FILES, CAPABILITIES) for name in ("minimise", "marginals", "secure-sum")} | {
-        "evaluation": PluginState("approved", FILES, ("evaluate",))
+        "evaluation": PluginState("approved", FILES, ("evaluate", "shadow_attack"))
     }
 
 
@@ -153,7 +153,7 @@ def test_a_signature_over_anything_else_is_none(store: DpiaStore, cast: Cast, re
 
 def test_unconfirmed_thresholds_cannot_be_signed(store: DpiaStore, cast: Cast, draft: Dpia) -> None:
     version = store.propose(draft)
-    with pytest.raises(ConflictError, match="15 thresholds are not confirmed"):
+    with pytest.raises(ConflictError, match="18 thresholds are not confirmed"):
         cast.sign(store, version, "dpo")
 
 

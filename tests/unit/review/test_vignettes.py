@@ -90,6 +90,20 @@ def test_small_counts_of_real_rows_are_not_told() -> None:
     assert "haemoglobin-after-transfusion" not in found
 
 
+def test_a_derived_value_that_does_not_follow_counts_like_a_broken_rule() -> None:
+    values = shown().model_dump()
+    doubled = {
+        "name": "hb_twice", "label": "Twice the haemoglobin", "type": "decimal", "minimum": 0, "maximum": 60,
+        "derivation": {"kind": "sum", "of": {"hb": 2.0}},
+    }  # fmt: skip
+    codebook = Codebook.model_validate(values | {"variables": [*values["variables"], doubled]})
+    right = rows(40, 1).with_columns((pl.col("hb") * 2).alias("hb_twice"))
+    wrong = right.with_columns(pl.lit(1.0).alias("hb_twice"))
+    found = {f.rule: f for f in check_rules(wrong, right, codebook)}["derived/hb_twice"]
+    assert (found.synthetic, found.real) == (wrong["hb"].count(), 0)
+    assert "hb" in found.sentence
+
+
 def test_a_rule_that_says_nothing_new_keeps_its_digest() -> None:
     plain = Rule(id="a", sentence="b", left="hb", comparison="<=", right=22)
     assert set(plain.model_dump()) == {"id", "sentence", "left", "comparison", "right", "when"}
