@@ -10,12 +10,14 @@ import base64
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from synthema.assembly.disclosing import told_of, told_of_error
+from synthema.assembly.engines import SiteEngine
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
@@ -26,13 +28,13 @@ from synthema.dataspace import PeerClient
 from synthema.dpia import Evidence
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
 from synthema.federation import (
+    Channel,
     Outcome,
     Participant,
     ParticipationState,
     SiteLimits,
     StudyPlan,
     StudyRecords,
-    require_loopback,
 )
 from synthema.identity import DidResolver
 from synthema.ids import new_id
@@ -126,6 +128,7 @@ class Participation:
 
     def __init__(self, governor: Governor, peers: PeerClient, resolver: DidResolver, trust: Trust) -> None:
         self._governor = governor
+        self.engine = SiteEngine(governor.rooms, peers)
         self._rooms = governor.rooms
         self._peers = peers
         self._resolver = resolver
@@ -141,17 +144,27 @@ class Participation:
         """Decide an invitation; on permit take part in the background. The answer is what the caller may know."""
         _require_coordinator(plan, caller)
         try:
-            require_loopback(self._peers.peer(plan.coordinator).url)
+            self.engine.require(plan)
             self._require_permit(plan)
             request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
             self._require_codebook(plan, request)
             answer = self._governor.request(request)
+            if answer.grant is not None:
+                self._connect(plan, request.id)
         except SynthemaError as error:
             self._note_refusal(plan, error)
             raise DeniedError(self.told(error), fix="ask the site's data protection officer") from error
         if answer.grant is not None:
             self._workers.submit(self._take_part, plan, answer.grant, request)
         return told_of(answer, self._rooms.settings.refusals_tell)
+
+    def _connect(self, plan: StudyPlan, run: str) -> None:
+        """Be connected to the engine that carries the rounds; where that fails, nothing of the grant is spent."""
+        try:
+            self.engine.connect(plan)
+        except BaseException as error:
+            self._governor.give_up(run, error)
+            raise
 
     def _require_permit(self, plan: StudyPlan) -> None:
         """Refuse a study whose data permit is not known here, or is not in force (EHDS Art. 68)."""
@@ -194,7 +207,34 @@ class Participation:
             )
 
     def _take_part(self, plan: StudyPlan, grant: Grant, request: RunRequest) -> None:
-        participant = self._participant(plan.coordinator, request.id, plan)
+        """Take part in the rounds; before each, this site's policies are asked again, on the facts of that moment.
+
+        So a round is refused once the exclusion list is older than the policies allow, the permit or agreement has
+        ended, or a policy was withdrawn.
+        """
+
+        def still_permitted() -> None:
+            self._governor.require_still_permitted(request.id)
+            self._require_permit(plan)
+
+        with self._channel(plan, request.id, still_permitted) as channel:
+            self._run(plan, grant, request, self._participant(channel, still_permitted))
+
+    def _channel(
+        self, plan: StudyPlan, run: str, permitted: Callable[[], None]
+    ) -> AbstractContextManager[Channel]:  # fmt: skip
+        if plan.engine is None:
+            silence = self._rooms.settings.hub_silence_seconds
+            return nullcontext(HubChannel(self._peers, plan.coordinator, silence))
+
+        def ended() -> None:
+            record = self._governor.run(run)
+            if record.state in FINAL_STATES:
+                raise DeniedError(record.reason or f"the run is {record.state}", fix="see the run")
+
+        return self.engine.carrying(plan, permitted, ended)
+
+    def _run(self, plan: StudyPlan, grant: Grant, request: RunRequest, participant: Participant) -> None:
         try:
             session = self._governor.start(grant, request)
         except SynthemaError as error:
@@ -240,28 +280,17 @@ class Participation:
             bound=plan.bound,
         )
 
-    def _participant(self, hub: str, run: str | None = None, plan: StudyPlan | None = None) -> Participant:
-        """A site in a study; before each round of a run its policies are asked again, on the facts of that moment.
-
-        So a round is refused once the exclusion list is older than the policies allow, the permit or agreement has
-        ended, or a policy was withdrawn.
-        """
+    def _participant(self, channel: Channel, check: Callable[[], None] = lambda: None) -> Participant:
         rooms = self._rooms
-
-        def still_permitted() -> None:
-            if run is not None and plan is not None:
-                self._governor.require_still_permitted(run)
-                self._require_permit(plan)
-
         return Participant(
-            rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did,
-            HubChannel(self._peers, hub, rooms.settings.hub_silence_seconds),
-            silence_seconds=rooms.settings.hub_silence_seconds, check=still_permitted, tell=self.told,
+            rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did, channel,
+            silence_seconds=rooms.settings.hub_silence_seconds, check=check, tell=self.told,
         )  # fmt: skip
 
     def recover(self) -> None:
         """After a restart: participations that were under way have failed."""
-        self._participant(self._rooms.settings.did).recover()
+        nowhere = HubChannel(self._peers, self._rooms.settings.did, 0.0)
+        self._participant(nowhere).recover()
 
     # evaluation ------------------------------------------------------------------------
 
@@ -443,6 +472,7 @@ class Participation:
 
     def close(self) -> None:
         """Stop taking new work; what runs is ended with the connector."""
+        self.engine.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 
