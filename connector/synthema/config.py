@@ -6,6 +6,7 @@ Secrets are files below ``secrets/`` and are named here, never held here.
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +20,7 @@ from synthema.values import Closed
 
 Role = Literal["site", "hub", "registry"]
 RefusalsTell = Literal["nothing", "law", "everything"]
+HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
 ClaimKind = Literal[
     "MembershipCredential", "DataspaceRoleCredential", "HealthDataAccessBodyCredential", "PermitHolderCredential"
 ]
@@ -124,6 +126,41 @@ class Index(Closed):
         return self
 
 
+class Engine(Closed):
+    """What carries the rounds of federated studies (ADR 0024)."""
+
+    carries: Literal["embedded", "nvflare"] = Field(
+        default="embedded",
+        description="embedded (the connectors' own channel, on one machine) or nvflare (NVIDIA FLARE, between "
+        "machines); at a hub for the studies it begins, at a site whether it takes part over FLARE",
+    )
+    environment: Path | None = Field(
+        default=None,
+        description="folder of NVIDIA FLARE's environment, made with: synthema study engine FOLDER; beside "
+        "connector.toml unless absolute; needed for nvflare",
+    )
+    host: str | None = Field(
+        default=None,
+        pattern=HOST_NAME,
+        description="at a hub: name by which sites reach FLARE's server, the host of public_url or one below it; "
+        "without it, that host",
+    )
+    port: int = Field(default=8002, ge=1, le=65_535, description="at a hub: port of FLARE's server")
+
+    @model_validator(mode="after")
+    def _knows_its_environment(self) -> Self:
+        if self.carries == "nvflare" and self.environment is None:
+            raise ValueError("nvflare needs 'environment', a folder made with: synthema study engine FOLDER")
+        return self
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and is_address(value):
+            raise ValueError("must be a name: FLARE's certificates are for names, not for addresses")
+        return value
+
+
 class Settings(BaseSettings):
     """What one connector is and where it answers."""
 
@@ -205,6 +242,7 @@ class Settings(BaseSettings):
         "agrees to it (synthema negotiation approve)",
     )
     limits: Limits = Limits()
+    engine: Engine = Engine()
     index: Index = Index()
     accepts: Accepts = Accepts()
 
@@ -236,6 +274,15 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.home / "state.sqlite"
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is given by its IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def did_web(url: str) -> str:

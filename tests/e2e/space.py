@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ FINAL_RUN = ("released", "denied", "stopped", "failed")
 class Space:
     """Three hospitals and a hub, each a process of its own; ``houses`` by key."""
 
-    def __init__(self, folder: Path, others: Sequence[Actor] = (), **settings: float) -> None:
+    def __init__(self, folder: Path, others: Sequence[Actor] = (), **settings: float | str) -> None:
         actors = [*SITES, HUB, *others]
         self.settings = prepare(actors, folder)
         for own in self.settings.values():
@@ -159,7 +160,7 @@ def data_space(
     data: list[HospitalData],
     others: Sequence[Actor] = (),
     budget: float = demo.BUDGET,
-    **settings: float,
+    **settings: float | str,
 ) -> Iterator[Space]:
     """A data space in which everything for a study is in force; ``budget`` is what an agreement may spend."""
     space = Space(folder, others, **settings)
@@ -203,8 +204,8 @@ def _settle(house: House, brought: HospitalData, hub: str, budget: float) -> Non
     )
 
 
-def _add_settings(path: Path, values: Mapping[str, float]) -> None:
+def _add_settings(path: Path, values: Mapping[str, float | str]) -> None:
     """Put settings before the first table of a settings file."""
     head, table, tables = path.read_text(encoding="utf-8").partition("\n[[")
-    lines = "".join(f"{key} = {value}\n" for key, value in values.items())
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
     path.write_text(f"{head.rstrip()}\n{lines}{table}{tables}", encoding="utf-8")

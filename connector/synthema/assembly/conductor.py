@@ -16,6 +16,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy import Connection
 
 from synthema.assembly import study_store as store
 from synthema.assembly.candidates import kept_candidate
+from synthema.assembly.engines import HubEngine
 from synthema.assembly.gathering import Gathering, failures_of
 from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.ordering import Orders
@@ -42,7 +44,7 @@ from synthema.datasets.codebook import Codebook
 from synthema.datasets.seal import write_durably
 from synthema.dataspace import Dataspace, PeerClient
 from synthema.errors import DeniedError, IntegrityError, NotFoundError, PeerError, PluginError, SynthemaError
-from synthema.federation import Closing, Coordinator, StudyFile, StudyPlan, StudyResult, require_loopback
+from synthema.federation import Closing, Coordinator, StudyFile, StudyPlan, StudyResult
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
 from synthema.runs.execute import table_bytes
@@ -68,8 +70,11 @@ class Conductor:
         trust: Trust,
         shelf: Shelf,
         acts: HubActs,
+        *,
+        engine: HubEngine,
     ) -> None:
         self._rooms = rooms
+        self.engine = engine
         self._acts = acts
         self._dataspace = dataspace
         self._peers = peers
@@ -87,7 +92,7 @@ class Conductor:
         """Begin a study in the background and return its id. ``codebook`` is that of the sites' datasets."""
         if self._rooms.settings.role != "hub":
             raise DeniedError("only a hub conducts studies", fix="ask the hub of your data space")
-        require_loopback(self._rooms.settings.public_url)
+        self.engine.require()
         identifier = new_id("study")
         now = self._rooms.clock.now()
         document = study.model_dump(mode="json")
@@ -153,6 +158,7 @@ class Conductor:
         """Stop; studies under way go on at the next start."""
         self._closing.set()
         self._coordinator.close()
+        self.engine.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     # the way of a study --------------------------------------------------------------------
@@ -221,8 +227,19 @@ class Conductor:
                        state=ConductState.RUNNING)  # fmt: skip
         if (ended := self._coordinator.study(plan.id).reason) is not None:  # the hub stopped before it said so here
             raise PeerError(ended, fix="read the reason; a new attempt is a new study")
-        result = self._coordinator.result(plan.id) or self._coordinator.run_study(plan.id, session)
+        result = self._coordinator.result(plan.id) or self._run_rounds(plan, session)
         return result, table_bytes(self._sample(session, plan, result).table)
+
+    def _run_rounds(self, plan: StudyPlan, session: Session) -> StudyResult:
+        """Run the rounds over the engine that the plan names, with the members that take part."""
+        denied = [e["site"] for e in self.study(plan.id).events if e["kind"] == "answer" and e["text"] == "deny"]
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.engine.carrying(plan, denied))
+            except SynthemaError as error:  # then no word of it reaches the sites by that engine
+                self._orders.withdraw(plan, f"the engine does not carry the study: {error.message}")
+                raise
+            return self._coordinator.run_study(plan.id, session)
 
     def _bring_out(self, plan: StudyPlan, made: tuple[StudyResult, bytes] | None) -> None:
         if made is None:
@@ -257,7 +274,7 @@ class Conductor:
         digests = {name: self._rooms.plugins.require(name).digest for name in study.plugins}
         plan = study.plan(
             identifier, self._rooms.settings.did, agreements=agreements, digests=digests, codebook=reduced
-        )
+        ).model_copy(update={"engine": self.engine.choice()})
         self._note(identifier, {"kind": "plan", "text": "plan made", "digest": plan.digest},
                    state=ConductState.INVITING, plan=plan.model_dump(mode="json"))  # fmt: skip
         return plan
@@ -279,6 +296,8 @@ class Conductor:
             return True
         said = f"{len(denied)} of {len(plan.dids)} sites refused, and {plan.minimum_sites} are needed"
         self._coordinator.abandon(plan.id, "too many sites refused")
+        if plan.engine is not None:  # nobody has been connected to hear of it
+            self._orders.withdraw(plan, said)
         told = "; ".join(f"{site}: {' '.join(answers[site]['sentences'])}" for site in denied)
         self._end(plan.id, ConductState.REFUSED, f"{said}. {told}"[:2000])
         return False

@@ -10,6 +10,7 @@ from synthema.assembly.claims import Claims
 from synthema.assembly.conductor import Conductor
 from synthema.assembly.doubting import Doubting
 from synthema.assembly.duties import StandingDuties
+from synthema.assembly.engines import HubEngine
 from synthema.assembly.flows import Flows
 from synthema.assembly.housekeeping import Housekeeping
 from synthema.assembly.hub_acts import HubActs
@@ -122,7 +123,10 @@ class Connector:
             database, log, signer, resolver, clock, settings.did, answer_seconds=settings.answer_seconds,
             folder=settings.home / "received",
         )  # fmt: skip
-        conductor = Conductor(rooms, governor, flows.dataspace, peers, coordinator, trust, shelf, acts)
+        conductor = Conductor(
+            rooms, governor, flows.dataspace, peers, coordinator, trust, shelf, acts,
+            engine=HubEngine(rooms, coordinator, resolver),
+        )  # fmt: skip
         index = ProvenanceIndex(log, _triples(settings))
         lineage = Lineage(index)
         duties = StandingDuties(settings.did, database, rooms.obligations, rooms.datasets, rooms.dpias)

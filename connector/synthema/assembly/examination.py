@@ -212,6 +212,20 @@ def _credentials(connector: Connector, _served: bool) -> Finding:  # noqa: FBT00
     return Finding("warn" if soon else "ok", result, "ask the authority to issue it again: synthema authority issue")
 
 
+def _engine(connector: Connector, _served: bool) -> Finding:  # noqa: FBT001
+    chosen, role = connector.settings.engine.carries, connector.settings.role
+    at_hub, at_site = connector.conductor.engine, connector.participation.engine
+    try:
+        if role == "registry" or (chosen == "embedded" and role == "site"):
+            return Finding("ok", "no study is carried by FLARE here")
+        if chosen == "embedded":
+            at_hub.require()
+            return Finding("ok", "the connectors' own channel, on this machine")
+        return Finding("ok", at_hub.stands() if role == "hub" else at_site.stands())
+    except SynthemaError as error:
+        return Finding("fail" if chosen == "nvflare" else "warn", error.message, error.fix)
+
+
 def _peers(connector: Connector, served: bool) -> Finding:  # noqa: FBT001
     if not connector.parties:
         return Finding("warn", "none", "join a data space (synthema site join), or add [[peers]] to connector.toml")
@@ -246,6 +260,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("clock", _clock),
     ("membership", _membership),
     ("credentials", _credentials),
+    ("engine", _engine),
     ("peers", _peers),
 )
 """The checks in the order of what rests on what."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from synthema.dataspace import COMPUTE, Dataspace, PeerClient, Process
@@ -41,6 +42,13 @@ class Orders:
         end = time.monotonic() + ANSWER_SECONDS
         return {site: self._answer(order, end) for site, order in begun.items()}
 
+    def withdraw(self, plan: StudyPlan, reason: str) -> None:
+        """End the orders of a study that have not ended: the sites stop what they began."""
+        for order in self._dataspace.processes("transfer"):
+            if _ordered(order) == plan.id and not order.ended:
+                with suppress(SynthemaError):  # it ends by itself meanwhile
+                    self._dataspace.terminate("transfer", order.id, (reason[:500],))
+
     def sites_for(self, query: CatalogueQuery) -> tuple[SiteChoice, ...]:
         """The sites that offer one dataset to compute on which the query fits.
 
@@ -65,8 +73,7 @@ class Orders:
     def _transfer(self, plan: StudyPlan, member: PlanMember) -> Process:
         """The transfer that orders this study of a site: the one there is, or a new one."""
         for known in self._dataspace.processes("transfer"):
-            ordered = (known.details.get("parameters") or {}).get("plan") or {}
-            if known.subject == member.agreement and ordered.get("id") == plan.id:
+            if known.subject == member.agreement and _ordered(known) == plan.id:
                 return known
         agreement = self._dataspace.agreement(member.agreement)
         order = {"title": plan.title, "plan": plan.model_dump(mode="json")}
@@ -83,6 +90,13 @@ class Orders:
             return {"effect": "silent", "sentences": [error.message], "transfer": order.id}
         effect = "permit" if seen.state in PERMITTED else "deny"
         return {"effect": effect, "sentences": list(seen.reasons), "transfer": order.id}
+
+
+def _ordered(transfer: Process) -> str | None:
+    """The study that a transfer orders, if it does."""
+    plan = (transfer.details.get("parameters") or {}).get("plan") or {}
+    identifier: str | None = plan.get("id")
+    return identifier
 
 
 def _fits(dataset: Mapping[str, Any], query: CatalogueQuery) -> bool:

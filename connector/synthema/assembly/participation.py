@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqlalchemy import Connection
 
 from synthema.assembly.coming_back import interrupted
 from synthema.assembly.disclosing import told_of, told_of_error
+from synthema.assembly.engines import SiteEngine
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
@@ -29,6 +31,7 @@ from synthema.dataspace import PeerClient
 from synthema.dpia import Evidence
 from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
 from synthema.federation import (
+    Channel,
     Contributed,
     Outcome,
     Participant,
@@ -36,7 +39,6 @@ from synthema.federation import (
     SiteLimits,
     StudyPlan,
     StudyRecords,
-    require_loopback,
 )
 from synthema.identity import DidResolver
 from synthema.ids import new_id
@@ -131,6 +133,7 @@ class Participation:
 
     def __init__(self, governor: Governor, peers: PeerClient, resolver: DidResolver, trust: Trust) -> None:
         self._governor = governor
+        self.engine = SiteEngine(governor.rooms, peers)
         self._rooms = governor.rooms
         self._peers = peers
         self._resolver = resolver
@@ -147,17 +150,27 @@ class Participation:
         """Decide an invitation; on permit take part in the background. The answer is what the caller may know."""
         _require_coordinator(plan, caller)
         try:
-            require_loopback(self._peers.peer(plan.coordinator).url)
+            self.engine.require(plan)
             self._require_permit(plan)
             request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
             self._require_codebook(plan, request)
             answer = self._governor.request(request)
+            if answer.grant is not None:
+                self._connect(plan, request.id)
         except SynthemaError as error:
             self._note_refusal(plan, error)
             raise DeniedError(self.told(error), fix="ask the site's data protection officer") from error
         if answer.grant is not None:
             self._workers.submit(self._take_part, plan, answer.grant, request)
         return told_of(answer, self._rooms.settings.refusals_tell)
+
+    def _connect(self, plan: StudyPlan, run: str) -> None:
+        """Be connected to the engine that carries the rounds; where that fails, nothing of the grant is spent."""
+        try:
+            self.engine.connect(plan)
+        except BaseException as error:
+            self._governor.give_up(run, error)
+            raise
 
     def _require_permit(self, plan: StudyPlan) -> None:
         """Refuse a study whose data permit is not known here, or is not in force (EHDS Art. 68)."""
@@ -200,29 +213,63 @@ class Participation:
             )
 
     def _take_part(self, plan: StudyPlan, grant: Grant, request: RunRequest) -> None:
-        participant = self._participant(plan.coordinator, request.id, plan)
-        try:
-            session = self._governor.start(grant, request)
-        except SynthemaError as error:
-            participant.refuse(plan, error)
-            return
-        self._carry_on(plan, grant, session, participant.run)
+        """Take part in the rounds; before each, this site's policies are asked again, on the facts of that moment."""
+        permitted = self._asking(plan, request.id)
+        with self._channel(plan, request.id, permitted) as channel:
+            participant = self._participant(channel, permitted, request.id)
+            try:
+                session = self._governor.start(grant, request)
+            except SynthemaError as error:
+                participant.refuse(plan, error)
+                return
+            self._carry_on(plan, grant, session, participant.run)
 
     def _come_back(self, plan: StudyPlan, run: str) -> None:
         """Go on with a participation that a crash interrupted: asked afresh, within the grant and budget it had."""
-        participant = self._participant(plan.coordinator, run, plan)
+        permitted = self._asking(plan, run)
         try:
-            require_loopback(self._peers.peer(plan.coordinator).url)
+            self.engine.require(plan)
             self._require_permit(plan)
+            self.engine.connect(plan)
             session = self._governor.resume(run)
         except SynthemaError as error:
             self._fail_unless_ended(run, error.message)
-            participant.leave(plan, error)
+            self._participant(self._own_channel(plan.coordinator)).leave(plan, error)
             return
         except BaseException as fault:
             self._governor.give_up(run, fault)
             raise
-        self._carry_on(plan, self._governor.grant(run), session, participant.go_on)
+        with self._channel(plan, run, permitted) as channel:
+            participant = self._participant(channel, permitted, run)
+            self._carry_on(plan, self._governor.grant(run), session, participant.go_on)
+
+    def _asking(self, plan: StudyPlan, run: str) -> Callable[[], None]:
+        """What asks whether a run may go on, and raises the error that ends it.
+
+        A round is thus refused once the exclusion list is older than the policies allow, the permit or agreement has
+        ended, or a policy was withdrawn.
+        """
+
+        def still_permitted() -> None:
+            self._governor.require_still_permitted(run)
+            self._require_permit(plan)
+
+        return still_permitted
+
+    def _own_channel(self, hub: str) -> HubChannel:
+        return HubChannel(self._peers, hub, self._rooms.settings.hub_silence_seconds)
+
+    def _channel(self, plan: StudyPlan, run: str, permitted: Callable[[], None]) -> AbstractContextManager[Channel]:
+        """What carries the rounds of a study, for as long as this lasts."""
+        if plan.engine is None:
+            return nullcontext(self._own_channel(plan.coordinator))
+
+        def ended() -> None:
+            record = self._governor.run(run)
+            if record.state in FINAL_STATES:
+                raise DeniedError(record.reason or f"the run is {record.state}", fix="see the run")
+
+        return self.engine.carrying(plan, permitted, ended)
 
     def _carry_on(
         self,
@@ -274,27 +321,18 @@ class Participation:
             bound=plan.bound,
         )
 
-    def _participant(self, hub: str, run: str | None = None, plan: StudyPlan | None = None) -> Participant:
-        """A site in a study; before each round of a run its policies are asked again, on the facts of that moment.
-
-        So a round is refused once the exclusion list is older than the policies allow, the permit or agreement has
-        ended, or a policy was withdrawn.
-        """
+    def _participant(
+        self, channel: Channel, check: Callable[[], None] = lambda: None, run: str | None = None
+    ) -> Participant:
         rooms = self._rooms
-
-        def still_permitted() -> None:
-            if run is not None and plan is not None:
-                self._governor.require_still_permitted(run)
-                self._require_permit(plan)
 
         def spend(connection: Connection, left: Contributed) -> None:
             if run is not None:
                 spend_round(rooms, connection, run, left.round_id, left.rho)
 
         return Participant(
-            rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did,
-            HubChannel(self._peers, hub, rooms.settings.hub_silence_seconds),
-            silence_seconds=rooms.settings.hub_silence_seconds, check=still_permitted, tell=self.told, spend=spend,
+            rooms.database, rooms.log, rooms.signer, self._resolver, rooms.clock, rooms.settings.did, channel,
+            silence_seconds=rooms.settings.hub_silence_seconds, check=check, tell=self.told, spend=spend,
             stopping=self._closing.is_set,
         )  # fmt: skip
 
@@ -302,7 +340,7 @@ class Participation:
         """After a restart: fail the runs and participations that cannot go on, and go on with the others."""
         staying = interrupted(self._rooms)
         self._governor.recover(staying)
-        self._participant(self._rooms.settings.did).recover({plan.id for plan in staying.values()})
+        self._participant(self._own_channel(self._rooms.settings.did)).recover({plan.id for plan in staying.values()})
         for run, plan in staying.items():
             self._workers.submit(self._come_back, plan, run)
 
@@ -487,6 +525,7 @@ class Participation:
     def close(self) -> None:
         """Stop taking new work; what runs is ended with the connector, and studies go on at its next start."""
         self._closing.set()
+        self.engine.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 

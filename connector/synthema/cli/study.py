@@ -232,6 +232,9 @@ def _read(study: Path, codebook: str | None) -> tuple[dict[str, Any], str]:
 
 def _show(study: dict[str, Any]) -> None:
     say(f"{study['title']} ({study['id']}) is {study['state']}{': ' + study['reason'] if study['reason'] else '.'}")
+    engine = study.get("engine")
+    if engine:
+        say(f"  {_carrier(engine)}")
     so_far = study.get("progress")
     if so_far:
         say(
@@ -242,6 +245,13 @@ def _show(study: dict[str, Any]) -> None:
     say(*(f"  {_event(event)}" for event in study["events"]))
     result = study["result"] or {}
     say(*(f"{key}: {result[key]}" for key in ("certificate", "package") if isinstance(result.get(key), str)))
+
+
+def _carrier(engine: dict[str, Any]) -> str:
+    """Which engine carries the rounds, in a sentence."""
+    if engine["name"] == "embedded":
+        return "The connectors' own channel carries its rounds, on one machine."
+    return f"NVIDIA FLARE carries its rounds, from {engine['host']}:{engine['port']}."
 
 
 def _event(event: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from synthema.federation.granted import check_plan
 from synthema.federation.live import Closing
 from synthema.federation.messages import Message, Parcel
 from synthema.federation.model import (
+    CarriedBy,
     Contributed,
     Outcome,
     ParticipationState,
@@ -27,6 +28,7 @@ from synthema.federation.taking_up import kept_vector
 
 __all__ = [
     "ActivityLog",
+    "CarriedBy",
     "Channel",
     "Closing",
     "Contributed",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from synthema import canonical
 from synthema.budget import delta_of
+from synthema.config import HOST_NAME
 from synthema.datasets.codebook import Codebook
 from synthema.errors import ConflictError, InputError
 from synthema.federation.privacy import MARGIN
@@ -36,6 +37,19 @@ class PlanMember(Closed):
     did: str = Field(pattern=r"^did:\S+$")
     dataset: str
     agreement: str
+
+
+class CarriedBy(Closed):
+    """What carries a study's rounds between machines, and where a site finds it.
+
+    ``authority`` is the fingerprint of the certificate authority of the coordinator's engine: a site that
+    decides on the plan decides on it, and trusts no other.
+    """
+
+    name: Literal["nvflare"]
+    authority: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    host: str = Field(pattern=HOST_NAME)
+    port: int = Field(ge=1, le=65_535)
 
 
 class StudyPlan(Closed):
@@ -76,6 +90,11 @@ class StudyPlan(Closed):
         default=None,
         exclude_if=lambda value: value is None,
         description="IRI of the data permit the whole study rests on, beside the agreements (EHDS Art. 68)",
+    )
+    engine: CarriedBy | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="what carries the rounds; without it, the connectors' own channel, on one machine",
     )
 
     @field_validator("id")

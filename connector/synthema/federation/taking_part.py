@@ -311,6 +311,8 @@ class Part:
         while time.monotonic() < deadline:
             try:
                 data = self._site.channel.poll(self._plan.id, self._sequence)
+            except DeniedError:
+                raise  # this site's own no, which ended its part while it waited
             except SynthemaError as error:
                 raise PeerError(f"the coordinator cannot be reached: {error.message}", fix=error.fix) from error
             if data is not None:

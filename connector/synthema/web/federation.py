@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from synthema.assembly import Connector
+from synthema.assembly.engines.common import CERTIFICATES
 from synthema.assembly.permitting import published_status
 from synthema.assembly.plans import read_plan
 from synthema.errors import InputError
@@ -80,6 +81,16 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
 
         await run_in_threadpool(hand_in)
         return json_response({"taken": True})
+
+    @router.post(CERTIFICATES.removeprefix("/federation"))
+    async def certificate(request: Request) -> Response:
+        caller = await run_in_threadpool(callers.caller, request)
+        wish = await read_json(request)
+
+        def issue() -> Response:
+            return json_response(connector.conductor.engine.certificate(caller.did, wish))
+
+        return await run_in_threadpool(issue)
 
     @router.get("/studies/{study}/candidate")
     async def candidate(study: str, request: Request) -> Response:

@@ -50,7 +50,8 @@ def show_study(connector: Connector, given: OneStudy) -> dict[str, Any]:
 
 
 def _shown(connector: Connector, study: ConductedStudy) -> dict[str, Any]:
-    return study.as_dict() | {"progress": _progress(connector, study)}
+    engine = None if study.plan is None else study.plan.get("engine") or {"name": "embedded"}
+    return study.as_dict() | {"progress": _progress(connector, study), "engine": engine}
 
 
 def _progress(connector: Connector, study: ConductedStudy) -> dict[str, Any] | None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from synthema.errors import ConflictError, DeniedError, IntegrityError
 from synthema.federation.coordinator import Coordinator
 from synthema.federation.flare.desk import Desk
-from synthema.federation.flare.enrolment import EnrolmentRequest, fingerprint, flare_name, key_pem, private_key
+from synthema.federation.flare.enrolment import (
+    CERTIFICATE_DAYS,
+    EnrolmentRequest,
+    certificate_ends,
+    fingerprint,
+    flare_name,
+    key_pem,
+    private_key,
+    require_issued,
+)
 from synthema.federation.flare.enrolment import request_certificate as _request
 from synthema.federation.flare.environment import FlareEnvironment, FlareProcess, client_arguments
 from synthema.federation.flare.hub import HubRelay
@@ -33,8 +44,9 @@ class FlareSite:
         self.gate = gate
 
     def request_certificate(self, agreement: str, authority: str, signer: Signer) -> EnrolmentRequest:
-        """Make a key that stays in this folder, and the signed request for its certificate."""
+        """Make a key that stays in this folder, and the signed request for its certificate. A former kit is gone."""
         key = private_key()
+        shutil.rmtree(self.folder / "kit", ignore_errors=True)
         write_files(self.folder, {"kit/startup/client.key": key_pem(key)})
         return _request(self._me, agreement, authority, key, signer)
 
@@ -42,18 +54,30 @@ class FlareSite:
         """Lay the kit out. ``expected`` is the authority's fingerprint as the agreement names it."""
         if fingerprint(authority) != expected:
             raise IntegrityError("the authority is not the one of the agreement", fix="ask the coordinator which is")
+        require_issued(certificate, authority, (self.folder / "kit/startup/client.key").read_bytes())
         files = site_files(flare_name(self._me), host, port)
         secret = {"startup/client.crt": certificate, "startup/rootCA.pem": authority}
         write_files(self.folder / "kit", {**files, **secret})
 
     def start(self) -> None:
         """Start FLARE on the kit; it calls the coordinator, and nobody calls it."""
-        if self._process is not None and self._process.alive():
+        if self.alive:
             raise ConflictError("FLARE runs at this site already", fix="stop it first")
+        self.close()
         self.desk = Desk(self.gate.answer)
         code, kit = lay_out_relay(self.folder / "code"), self.folder / "kit"
         arguments = client_arguments(kit, flare_name(self._me))
         self._process = FlareProcess(self._environment, code, kit, self.desk.path, arguments)
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether the certificate is good for a third of its time at least."""
+        issued = self.folder / "kit/startup/client.crt"
+        return issued.is_file() and certificate_ends(issued.read_bytes()) - now > timedelta(days=CERTIFICATE_DAYS / 3)
+
+    @property
+    def alive(self) -> bool:
+        """Whether FLARE's parent process runs."""
+        return self._process is not None and self._process.alive()
 
     @property
     def pid(self) -> int | None:
@@ -66,6 +90,7 @@ class FlareSite:
             self._process.kill()
         if self.desk is not None:
             self.desk.close()
+            self.desk = None
 
 
 class FlareEngine:
@@ -97,14 +122,17 @@ class FlareEngine:
         with relay.carrying(plan.id, plan.dids):
             return self._coordinator.run_study(plan.id, session)
 
-    def carrying(self, plan: StudyPlan) -> AbstractContextManager[None]:
-        """Carry an invited study's parcels for as long as this lasts, for whoever runs it step by step."""
-        return self._session(plan).carrying(plan.id, plan.dids)
+    def carrying(self, plan: StudyPlan, without: Collection[str] = ()) -> AbstractContextManager[None]:
+        """Carry an invited study's parcels for as long as this lasts, for whoever runs it step by step.
 
-    def _session(self, plan: StudyPlan) -> HubRelay:
+        ``without`` are members that take no part.
+        """
+        return self._session(plan, without).carrying(plan.id, [did for did in plan.dids if did not in without])
+
+    def _session(self, plan: StudyPlan, without: Collection[str] = ()) -> HubRelay:
         if self._hub is None:
             raise DeniedError("this connector does not coordinate studies", fix="coordinate at a hub")
-        agreements = {member.did: member.agreement for member in plan.members}
+        agreements = {member.did: member.agreement for member in plan.members if member.did not in without}
         return self._hub.session(agreements, enough=plan.minimum_sites)
 
     def participate(self, plan: StudyPlan, session: SiteSession, limits: SiteLimits) -> Outcome:

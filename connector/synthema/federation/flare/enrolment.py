@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -22,13 +23,17 @@ from cryptography.x509.oid import NameOID
 from pydantic import Field
 
 from synthema import canonical
+from synthema.datasets.seal import write_durably
 from synthema.errors import DeniedError, InputError, IntegrityError
 from synthema.federation.messages import ASSERTION_KEY
 from synthema.federation.ports import DidResolver, Signer
+from synthema.identity.keys import read_private_file, write_private_file
 from synthema.identity.versions import current_key, is_key_of
 from synthema.values import Closed
 
 KEY_BITS = 3072
+CERTIFICATE_DAYS = 90
+AUTHORITY_DAYS = 5 * 365
 ADMINISTRATOR = "project_admin"
 _PREFIX = b"synthema federation enrolment 1\n"
 _LONGEST_REQUEST = 16_384
@@ -110,13 +115,41 @@ class Authority:
         )
         return cls(key, certificate)
 
+    @classmethod
+    def kept(cls, folder: Path, secret: bytes, name: str, now: datetime) -> Authority:
+        """The authority whose key lies in ``folder``, encrypted under ``secret``; a new one when it is about to end.
+
+        Raises :class:`IntegrityError` when the key does not open with this secret.
+        """
+        key_file, certificate_file = folder / "authority.key", folder / "authority.pem"
+        if key_file.is_file() and certificate_file.is_file():
+            certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+            if certificate.not_valid_after_utc - now > timedelta(days=CERTIFICATE_DAYS):
+                return cls(opened_key(read_private_file(key_file), secret), certificate)
+        made = cls.create(name, now, AUTHORITY_DAYS)
+        encrypted = made.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(secret.hex().encode()),
+        )  # fmt: skip
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key_file.unlink(missing_ok=True)
+        write_private_file(key_file, encrypted)
+        write_durably(certificate_file, made.pem)
+        return made
+
     @property
     def pem(self) -> bytes:
         """The authority's certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(
-        self, name: str, public_key: rsa.RSAPublicKey, now: datetime, *, days: int = 90, role: str | None = None
+        self,
+        name: str,
+        public_key: rsa.RSAPublicKey,
+        now: datetime,
+        *,
+        days: int = CERTIFICATE_DAYS,
+        role: str | None = None,
     ) -> bytes:
         """A certificate (PEM) for one party of the federation; ``role`` only for whoever submits jobs."""
         builder = _builder(_name(name, role=role), public_key, now, days).issuer_name(self.certificate.subject)
@@ -146,6 +179,34 @@ class Authority:
         if csr.subject != _name(flare_name(wish.site)):
             raise InputError("the request names another party", fix="ask in your own name")
         return self.issue(flare_name(wish.site), key, now)
+
+
+def require_issued(certificate: bytes, authority: bytes, key: bytes) -> None:
+    """Raise :class:`IntegrityError` unless the authority issued this certificate, and for this very key (all PEM)."""
+    try:
+        issued = x509.load_pem_x509_certificate(certificate)
+        issued.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+        ours = issued.public_key() == opened_key(key).public_key()
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise IntegrityError("the authority did not issue this certificate", fix="ask the coordinator again") from error
+    if not ours:
+        raise IntegrityError("the certificate is for another key", fix="ask the coordinator again")
+
+
+def certificate_ends(certificate: bytes) -> datetime:
+    """When a certificate (PEM) runs out."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+def opened_key(pem: bytes, secret: bytes | None = None) -> rsa.RSAPrivateKey:
+    """A key as it lies in a file (PEM); raises :class:`IntegrityError` when it does not open with this secret."""
+    try:
+        key = serialization.load_pem_private_key(pem, None if secret is None else secret.hex().encode())
+    except (ValueError, TypeError) as error:
+        raise IntegrityError("this key does not open", fix="restore it with the connector's own keys") from error
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise IntegrityError("this is another kind of key", fix="restore the file it was made as")
+    return key
 
 
 def _require_signed(wish: EnrolmentRequest, resolver: DidResolver) -> None:

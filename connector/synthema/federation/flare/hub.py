@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,10 @@ _RETRY = 1.0
 
 @dataclass
 class _Post:
-    """Where one site stands in one study: the number of the last parcel it has, and the exchange under way."""
+    """Where one site stands in one study: the number of the last parcel it has, and the exchange under way.
+
+    ``fresh`` until the site was heard: a coordinator that was killed asks first what it may have missed.
+    """
 
     did: str
     study: str
@@ -32,6 +35,7 @@ class _Post:
     parcel: bytes = b""
     outstanding: bool = False
     listening: bool = True
+    fresh: bool = True
     refused: str | None = None
     due: float = 0.0
     done: bool = False
@@ -51,7 +55,7 @@ class HubRelay:
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def open(self, study: str, members: tuple[str, ...]) -> None:
+    def open(self, study: str, members: Sequence[str]) -> None:
         """Carry a study between the coordinator and these sites (dids)."""
         with self._lock:
             for did in members:
@@ -60,20 +64,26 @@ class HubRelay:
     def close(self, study: str, seconds: float = 10.0) -> None:
         """Carry no more of a study; its last words have so long to reach those who still listen."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._told(study):
+        while time.monotonic() < end and not self._told(study) and not self._closing.is_set():
             time.sleep(_PAUSE)
         with self._lock:
             for posts in self._posts.values():
                 posts.pop(study, None)
 
     @contextmanager
-    def carrying(self, study: str, members: tuple[str, ...]) -> Iterator[None]:
+    def carrying(self, study: str, members: Sequence[str]) -> Iterator[None]:
         """:meth:`open` a study, and :meth:`close` it however it ends."""
         self.open(study, members)
         try:
             yield
         finally:
             self.close(study)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it carries any study."""
+        with self._lock:
+            return any(self._posts.values())
 
     def end_session(self) -> None:
         """Tell the job to end."""
@@ -90,7 +100,8 @@ class HubRelay:
         while not self._closing.is_set():
             post = self._next(site)
             if post is not None:
-                about = {"do": "exchange", "study": post.study, "exchange": post.number, "refused": post.refused}
+                about = {"do": "exchange", "study": post.study, "exchange": post.number, "refused": post.refused,
+                         "again": post.fresh}  # fmt: skip
                 return about, post.parcel
             if time.monotonic() > end:
                 return {"do": "wait"}, b""
@@ -127,6 +138,7 @@ class HubRelay:
         if not isinstance(about, dict):  # refused there, or gone: said again after a while, in a new exchange
             post.due, post.listening = time.monotonic() + _RETRY, True
             return
+        post.fresh = False
         if delivered and about.get("taken") is True:
             post.after = Parcel.from_bytes(post.parcel).message.sequence
         if isinstance(about.get("after"), int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from synthema.assembly.engines.common import CERTIFICATES
 from synthema.assembly.flows import COMPUTATIONS
 from synthema.assembly.joining.membership import STANDING_PATH
 from synthema.assembly.joining.office import CHANGED_PATH
@@ -140,6 +141,13 @@ def _studies() -> Iterable[Described]:
     yield Described(
         "POST", "/federation/studies/{study}/answers", "Hand in a parcel", {200: taken} | refused,
         body=parcel, parameters=(study,), roles=at_hubs,
+    )  # fmt: skip
+    wish = {"type": "object", "required": ["site", "agreement", "authority", "request", "signature"]}
+    issued = Answer("the certificate and its authority's, PEM",
+                    {"type": "object", "required": ["certificate", "authority"]})  # fmt: skip
+    yield Described(
+        "POST", CERTIFICATES, "Ask for a certificate of the federation engine", {200: issued} | refused,
+        body=wish, roles=at_hubs,
     )  # fmt: skip
     yield Described(
         "GET", "/federation/studies/{study}/candidate", "The candidate of a study", {200: _OCTETS} | refused,

@@ -30,8 +30,9 @@ def main() -> None:
         print(json.dumps(answer, default=str), file=answers, flush=True)
 
 
-def _sites(session: Session) -> list[str]:
-    return [client.name for client in session.get_connected_client_list()]
+def _sites(session: Session) -> dict[str, float]:
+    """The connected sites, and when each was last heard (seconds since 1970)."""
+    return {client.name: client.last_connect_time or 0.0 for client in session.get_connected_client_list()}
 
 
 if __name__ == "__main__":
