@@ -57,7 +57,7 @@ def test_what_the_coordinator_keeps_of_one_site_is_not_its_vector(tmp_path: Path
 
 
 def test_a_site_that_dies_before_masking_is_left_out_when_enough_remain(tmp_path: Path, clock: FixedClock) -> None:
-    with world(tmp_path, clock, sites=4, answer_seconds=1.5) as w:
+    with world(tmp_path, clock, sites=4, answer_seconds=5.0) as w:
         victim = w.dids[1]
         w.sessions[victim].before = die_at("federated_contribute")
         plan = w.plan()
@@ -72,7 +72,7 @@ def test_a_site_that_dies_before_masking_is_left_out_when_enough_remain(tmp_path
 
 
 def test_a_site_that_dies_ends_the_study_when_too_few_remain(tmp_path: Path, clock: FixedClock) -> None:
-    with world(tmp_path, clock, answer_seconds=1.5) as w:
+    with world(tmp_path, clock, answer_seconds=5.0) as w:
         victim = w.dids[2]
         w.sessions[victim].before = die_at("federated_contribute")
         plan = w.plan()
