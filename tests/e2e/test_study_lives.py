@@ -139,7 +139,8 @@ def _limit_the_age_of_its_list(house: House) -> None:
         "      recipient role is: participant\n      opt-out list age at most: PT6H\n",
     )
     assert limited != text
-    house.activate_policy(limited, "limited.yaml")
+    reason = "\nconfirmed:\n  opt-out list age: Decided by the data protection officer of this house\n"
+    house.activate_policy(limited.rstrip() + reason, "limited.yaml")
 
 
 def _spend_nearly_all(space: Gathered) -> None:
