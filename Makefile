@@ -39,7 +39,7 @@ lint: $(STAMP)  ## Style, types and the order of the rooms
 bench: $(STAMP)  ## One line a benchmark: name, ours, peer, ratio, goal, met or short
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-generators: $(STAMP)  ## Compare all generators (hours; goes on where it stopped): ARGS='--seeds 5 --data mgus2'
+bench-generators: $(STAMP)  ## Compare all generators (hours; goes on where it stopped): ARGS='--data mgus2', ARGS='--table FILE --codebook FILE'
 	@$(BIN)/python -m tests.benchmarks.generators $(ARGS)
 
 conformance: $(STAMP)  ## One line an outside suite: name, cases found, passed, expected

@@ -218,6 +218,27 @@ def test_the_rows_of_leuksurv_are_read_from_what_survset_wrote(tmp_path: Path, m
     assert table["district"].to_list() == ["9", "7"]
 
 
+def test_the_environment_of_sdv_is_made_once_from_the_plugins_own_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, check: bool) -> None:
+        assert check, "half an environment is none"
+        commands.append(command)
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / "python").touch()
+
+    monkeypatch.setattr(generators_job.subprocess, "run", run)
+    python = generators_job.make_environment(tmp_path)
+    assert python.name == "synthema-sdv-python"
+    assert python.resolve().name == "python"
+    assert [command[-1] for command in commands] == [str(tmp_path), str(generators_job.ENVIRONMENT), "survset==0.2.11"]
+    assert generators_job.ENVIRONMENT.is_file()
+    assert generators_job.make_environment(tmp_path) == python
+    assert len(commands) == 3
+
+
 def test_a_cohort_of_files_is_told_by_its_content(own: tuple[Path, Path]) -> None:
     one = from_files(*own)
     assert one.name == "cohort"
