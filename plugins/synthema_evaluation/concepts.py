@@ -50,12 +50,14 @@ class Check:
 
     ``groups`` are ordered: the hazard, the number or the share rises from the first to the last.
     ``rises_with`` and ``falls_with`` name the number that a hazard follows; ``of`` the one or two
-    concepts that the other kinds compare.
+    concepts that the other kinds compare. ``checked`` says whether somebody found the publication named as the
+    source and read in its abstract or text what the sentence says.
     """
 
     id: str
     sentence: str
     source: str
+    checked: bool
     kind: Kind
     outcome: str = ""
     of: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ def checks_of(disease: str) -> tuple[Check, ...]:
 
 
 def _check(given: dict[str, Any]) -> Check:
-    common = {key: given[key] for key in ("id", "sentence", "source")}
+    common = {key: given[key] for key in ("id", "sentence", "source", "checked")}
     groups = tuple(given.get("groups", ()))
     if "hazard" in given:
         number = given.get("rises_with") or given.get("falls_with")

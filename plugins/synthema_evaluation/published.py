@@ -117,8 +117,8 @@ def _line(check: Check, verdict: str, *effects: Effect | None) -> dict[str, Any]
         name: None if e is None else [round(e.value, 3), round(e.lower, 3), round(e.upper, 3)]
         for name, e in zip(("real", "heldOut", "synthetic"), effects, strict=True)
     }
-    return {"id": check.id, "sentence": check.sentence, "source": check.source, "scale": SCALES[check.kind],
-            "verdict": verdict, **shown}  # fmt: skip
+    return {"id": check.id, "sentence": check.sentence, "source": check.source, "checked": check.checked,
+            "scale": SCALES[check.kind], "verdict": verdict, **shown}  # fmt: skip
 
 
 def effect_of(

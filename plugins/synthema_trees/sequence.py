@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from synthema.datasets.codebook import Codebook, Rule, Variable
-from synthema.spi.sampling import modelled
+from synthema.datasets.codebook import Codebook, Variable
+from synthema.spi.sampling import modelled, ordered_below
 from synthema_trees.bags import Settings
 from synthema_trees.columns import Bins, Features, levels, numbers, series
 from synthema_trees.parts import CategoryPart, NumberPart, OutcomePart, Part, Values
@@ -21,7 +21,7 @@ def parts_of(codebook: Codebook) -> tuple[Part, ...]:
     first in medicine.
     """
     codebook = modelled(codebook)
-    later = anchors(codebook)
+    later = ordered_below(codebook)
     outcomes: list[Part] = []
     placed: set[str] = set()
     for outcome in codebook.outcomes:
@@ -43,35 +43,6 @@ def parts_of(codebook: Codebook) -> tuple[Part, ...]:
     if not found:
         raise ValueError("the codebook has no variable to model: keep at least one besides the identifier")
     return found
-
-
-def anchors(codebook: Codebook) -> dict[str, Variable]:
-    """For each number that a rule keeps at or below another: that other number, never in a circle."""
-    found: dict[str, Variable] = {}
-    for rule in codebook.rules:
-        pair = _ordered(rule)
-        if pair is None:
-            continue
-        low, high = (codebook.variable(name) for name in pair)
-        numeric = all(v.type in ("integer", "decimal") and v.role != "identifier" for v in (low, high))
-        if numeric and low.name not in found and not _leads_to(found, high.name, low.name):
-            found[low.name] = high
-    return found
-
-
-def _ordered(rule: Rule) -> tuple[str, str] | None:
-    if rule.when or rule.plus or not isinstance(rule.right, str):
-        return None
-    if rule.comparison in ("<=", "<"):
-        return rule.left, rule.right
-    return (rule.right, rule.left) if rule.comparison in (">=", ">") else None
-
-
-def _leads_to(found: dict[str, Variable], start: str, goal: str) -> bool:
-    name = start
-    while name != goal and name in found:
-        name = found[name].name
-    return name == goal
 
 
 def _anchors_first(later: dict[str, Variable]) -> Iterator[tuple[str, Variable]]:

@@ -87,12 +87,17 @@ def known(synthetic: pl.DataFrame, codebook: Codebook = BOOK) -> tuple[Any, dict
     return metric, {each["id"]: each for each in series.get("checks", [])}
 
 
+def test_three_sources_are_named_from_memory_and_say_so() -> None:
+    open_ones = {check.id for disease in DISEASES for check in checks_of(disease) if not check.checked}
+    assert open_ones == {"ipss-r-transformation", "asxl1-adverse", "ezh2-adverse"}
+
+
 def test_every_finding_names_its_source_and_speaks_of_known_concepts_and_levels() -> None:
     for disease in DISEASES:
         checks = checks_of(disease)
         assert len({check.id for check in checks}) == len(checks) >= 5
         for check in checks:
-            assert re.search(r"(19|20)\d\d;\d+", check.source), check.id
+            assert re.search(r"(19|20)\d\d;\d+|doi 10\.|PMC\d+", check.source), check.id
             assert check.concepts <= set(concepts()), check.id
             for group in check.groups:
                 for concept, wanted in group.items():
@@ -176,12 +181,14 @@ def test_effects_by_hand() -> None:
     codebook, found = BOOK, Found(BOOK, BOOK.variables)
     cells = [("1", "1")] * 30 + [("1", "0")] * 10 + [("0", "1")] * 20 + [("0", "0")] * 40
     table = pl.DataFrame({"NPM1": [a for a, _ in cells], "FLT3_ITD": [b for _, b in cells]})
-    together = Check("x", "", "", "together", of=("npm1", "flt3-itd"))
+    together = Check("x", "", "", False, "together", of=("npm1", "flt3-itd"))
     effect = effect_of(together, table, table, found, codebook)
     assert effect is not None
     assert effect.value == pytest.approx(np.log(30 * 40 / (10 * 20)))
     assert effect.error == pytest.approx(np.sqrt(1 / 30 + 1 / 40 + 1 / 10 + 1 / 20))
-    apart = effect_of(Check("x", "", "", "apart", of=("npm1", "flt3-itd"), sign=-1.0), table, table, found, codebook)
+    apart = effect_of(
+        Check("x", "", "", False, "apart", of=("npm1", "flt3-itd"), sign=-1.0), table, table, found, codebook
+    )
     assert apart is not None
     assert apart.value == pytest.approx(-effect.value)
 
@@ -191,7 +198,7 @@ def test_how_few_patients_have_two_mutations_cannot_be_read_off() -> None:
     def told(both: int) -> Any:
         cells = [("1", "1")] * both + [("1", "0")] * (20 - both) + [("0", "1")] * (20 - both) + [("0", "0")] * 60
         table = pl.DataFrame({"NPM1": [a for a, _ in cells], "FLT3_ITD": [b for _, b in cells]})
-        pair = Check("x", "", "", "together", of=("npm1", "flt3-itd"))
+        pair = Check("x", "", "", False, "together", of=("npm1", "flt3-itd"))
         effect = effect_of(pair, table, table, Found(BOOK, BOOK.variables), BOOK)
         assert effect is not None
         return effect.value + 2 * np.log(20 - both)  # what the larger cells add is taken off

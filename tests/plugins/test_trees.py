@@ -18,11 +18,12 @@ from synthema.runs.sandbox import Sandbox
 from synthema.spi.loader import InstalledPlugin, find
 from synthema.spi.manifest import describe
 from synthema.spi.registry import ApprovedPlugin
+from synthema.spi.sampling import ordered_below
 from synthema.spi.testing import Caller, GeneratorContract, check_conforms
 from synthema_trees.bags import CategoryBag, NumberBag, Settings, spread_within
 from synthema_trees.growth import Limits, grow
 from synthema_trees.risk import Followed, Risk, slope
-from synthema_trees.sequence import anchors, parts_of
+from synthema_trees.sequence import parts_of
 from synthema_trees.survival import Curve, hand_out
 from tests.plugins import amlsg, trees_quality
 from tests.plugins.mgus import CODEBOOK, split
@@ -91,7 +92,7 @@ def test_orders_in_a_circle_do_not_hang() -> None:
         for left, right in (("ptime", "futime"), ("futime", "ptime"))
     ]
     circle = Codebook.model_validate({**CODEBOOK.model_dump(), "rules": rules})
-    assert list(anchors(circle)) == ["ptime"]
+    assert list(ordered_below(circle)) == ["ptime"]
     rows = synthema_trees.generate(split()[0], circle, {"seed": 1}, 60).table
     assert (rows["ptime"] == rows["futime"]).all()
 

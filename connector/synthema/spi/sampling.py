@@ -23,6 +23,7 @@ __all__ = [
     "keep_rules",
     "modelled",
     "ordered_below",
+    "ordered_pair",
     "rows_of",
     "subgroup",
     "written",
@@ -151,19 +152,32 @@ def _mended(rule: Rule, table: pl.DataFrame, codebook: Codebook) -> pl.DataFrame
 
 
 def ordered_below(codebook: Codebook) -> dict[str, Variable]:
-    """For each number that a rule keeps at or below another in every row: that other number, never in a circle."""
+    """For each number that a rule keeps at or below another in every row: that other number, never in a circle.
+
+    A strict order counts too: who draws a number as a share of the other breaks it only where both are equal, and
+    not in every other row.
+    """
     found: dict[str, Variable] = {}
     for rule in codebook.rules:
-        if rule.when or rule.plus or not isinstance(rule.right, str) or rule.value is not None:
-            continue
-        pair = {"<=": (rule.left, rule.right), ">=": (rule.right, rule.left)}.get(rule.comparison)
+        pair = ordered_pair(rule)
         if pair is None:
             continue
-        low, high = (codebook.variable(name) for name in pair)
+        low, high = (codebook.variable(name) for name in pair[:2])
         numeric = all(v.type in ("integer", "decimal") and v.role != "identifier" for v in (low, high))
         if numeric and low.name not in found and not _leads_to(found, high.name, low.name):
             found[low.name] = high
     return found
+
+
+def ordered_pair(rule: Rule) -> tuple[str, str, bool] | None:
+    """``(lower, higher, strict)`` of an unconditional rule that orders two variables, else ``None``."""
+    if rule.when or rule.plus or not isinstance(rule.right, str):
+        return None
+    if rule.comparison in ("<=", "<"):
+        return rule.left, rule.right, rule.comparison == "<"
+    if rule.comparison in (">=", ">"):
+        return rule.right, rule.left, rule.comparison == ">"
+    return None
 
 
 def _leads_to(found: Mapping[str, Variable], start: str, goal: str) -> bool:
