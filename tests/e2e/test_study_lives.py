@@ -79,7 +79,8 @@ def until(there: Callable[[], Any], seconds: float = SECONDS) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    patience = {"hub": {"answer_seconds": 60.0}} | {key: {"tolerated_colluders": 0} for key in SITES}
+    patience: dict[str, dict[str, Any]] = {key: {"tolerated_colluders": 0} for key in SITES}
+    patience["hub"] = {"answer_seconds": 60.0}
     patience[POOR]["refusals_tell"] = "nothing"
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -105,6 +106,7 @@ def _conducted(space: Gathered, patch: pytest.MonkeyPatch) -> Told:
 
     patch.setattr(participation.RoundSession, "call", watched)
     patch.setattr(ordering, "ANSWER_SECONDS", 15.0)
+    patch.setattr(space.hub.connector.coordinator, "_acceptance_seconds", 1.0)  # nobody else is waited for
     late = space.houses[LATE].connector.participation
     invited = late.invited
 
