@@ -43,6 +43,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=reservations, share=st.floats(0.01, 0.6))
     def reserve(self, share: float) -> str:
+        return self._reserved(share)
+
+    def _reserved(self, share: float) -> str:
         self.runs += 1
         rho = rho_of(1.0, DELTA) * share
         units = units_up(rho)
@@ -62,8 +65,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=opened, share=st.floats(0.01, 0.3))
     def reserve_for_rounds(self, share: float) -> str:
-        made = self.reserve(share)
-        self.open_for_parts(made)
+        made = self._reserved(share)
+        self._opened(made)
         return made
 
     @rule(reservation=reservations)
@@ -88,6 +91,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(reservation=reservations)
     def open_for_parts(self, reservation: str) -> None:
+        self._opened(reservation)
+
+    def _opened(self, reservation: str) -> None:
         if not reservation:
             return
         try:
