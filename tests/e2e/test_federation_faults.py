@@ -21,7 +21,7 @@ from tests.e2e.space import HUB, SITES, Space, data_space, ended_run, log_text, 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
 SILENCE_SECONDS = 40.0
 SOON = ANSWER_SECONDS + 30  # a loaded machine starts sandboxes slowly
 LOST = SITES[2].key
@@ -129,6 +129,18 @@ def test_a_hub_killed_with_a_candidate_in_quarantine_goes_on_with_the_evidence(s
         assert len(runs) == 1, "a site that had been asked is not asked again"
     assert hub.call("log/verify")["size"] > 0
     assert list((home / "studies").rglob("*.parquet")) == []
+
+
+def test_a_hospital_killed_while_it_measures_is_asked_once_more(space: Space) -> None:
+    study = space.begin("A hospital disappears with a candidate")
+    space.reaches(study, lambda: _kinds(space, study).count("measuring") == len(space.sites), 180)
+    space.kill(LOST)
+    lost = space.restart(LOST)
+    ended = space.ended(study, 180)
+    assert ended["state"] in ("released", "stopped"), ended["reason"]
+    asked = [event["site"] for event in ended["events"] if event["kind"] == "measuring"]
+    assert [asked.count(house.did) for house in space.sites] in ([1, 1, 2], [1, 1, 1])
+    assert ended_run(lost, study)["state"] == "released"
 
 
 def test_a_candidate_that_was_changed_on_disk_is_withheld(space: Space) -> None:

@@ -7,6 +7,10 @@ its probabilities, and the losses of independent numbers and rounds are convolve
 ``dp-accounting`` with pessimistic rounding (Koskela, Jälkö and Honkela 2020; Zhu, Dong and Wang 2022).
 
 *Computed*, not proven: a published theorem, and floating-point numerics on top. It needs the extra ``dp``.
+
+No study shows this figure: what a round tells is how far one patient moves a vector as a whole (its L2 sensitivity),
+and not by how much each number, so that for a plugin in general it cannot be worked out. It is the oracle that the
+claimed price is held against in ``tests/unit/federation/test_distributed_noise.py``.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class ComputePlane:
         self._watch.start()
 
     def close(self) -> None:
-        """Stop; runs under way end with the connector, and fail at its next start."""
+        """Stop; runs under way end with the connector. At its next start they fail, but for those in rounds."""
         self._watch.stop()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
