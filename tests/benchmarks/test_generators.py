@@ -229,7 +229,7 @@ def test_the_environment_of_sdv_is_made_once_from_the_plugins_own_list(
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / "python").touch()
 
-    monkeypatch.setattr(generators_job.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     python = generators_job.make_environment(tmp_path)
     assert python.name == "synthema-sdv-python"
     assert python.resolve().name == "python"
