@@ -47,7 +47,7 @@ from synthema.errors import DeniedError, IntegrityError, NotFoundError, PeerErro
 from synthema.federation import Closing, Coordinator, StudyFile, StudyPlan, StudyResult
 from synthema.ids import new_id
 from synthema.provenance import Activity, Agent, Entity
-from synthema.runs.execute import table_bytes
+from synthema.runs.formats import table_bytes
 from synthema.runs.governor import Governor
 from synthema.runs.release import DecidedAct
 from synthema.runs.rooms import Rooms

@@ -42,7 +42,8 @@ from synthema.federation import (
 )
 from synthema.identity import DidResolver
 from synthema.ids import new_id
-from synthema.runs.execute import JSON, PARQUET, evaluate_rows, read_table
+from synthema.runs.execute import evaluate_rows
+from synthema.runs.formats import JSON, PARQUET, read_table
 from synthema.runs.governor import Governor
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState

@@ -38,7 +38,7 @@ from synthema.federation import StudyPlan, StudyResult
 from synthema.identity import DidResolver
 from synthema.policy.templates import render
 from synthema.runs import store as run_store
-from synthema.runs.execute import JSON, PARQUET
+from synthema.runs.formats import JSON, PARQUET
 from synthema.runs.governor import Governor
 from synthema.runs.rooms import Rooms
 

@@ -6,7 +6,8 @@ from synthema.canonical import canonical_json
 from synthema.dpia import GateReport
 from synthema.errors import DeniedError, InputError
 from synthema.ids import new_id
-from synthema.runs.execute import JSON, evaluate_rows, read_table
+from synthema.runs.execute import evaluate_rows
+from synthema.runs.formats import JSON, read_table
 from synthema.runs.governor import Governor
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import RunRequest, RunState, Step

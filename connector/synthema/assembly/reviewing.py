@@ -30,7 +30,8 @@ from synthema.errors import ConflictError, DeniedError, InputError, SynthemaErro
 from synthema.identity import People
 from synthema.ids import new_id
 from synthema.runs import store as run_store
-from synthema.runs.execute import JSON, evaluate_rows, read_table
+from synthema.runs.execute import evaluate_rows
+from synthema.runs.formats import JSON, read_table
 from synthema.runs.governor import Governor, Verdict
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import RunRequest, RunState, Step

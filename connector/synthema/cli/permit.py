@@ -34,8 +34,12 @@ def apply(
     person: PersonOption,
     specification: Annotated[str, typer.Option("--specification", help="What is needed of the data, in words.")],
     justification: Annotated[
-        str, typer.Option("--justification", help="Why anonymised data do not suffice (EHDS Art. 66(3)).")
-    ],
+        str,
+        typer.Option(
+            "--justification",
+            help="Why anonymised data do not suffice (EHDS Art. 66(3)); left out, an anonymised table is asked for.",
+        ),
+    ] = "",
     days: Annotated[int, typer.Option("--days", help="How long the permit is to last, at most ten years.")] = 365,
     persons: Annotated[
         list[str] | None, typer.Option("--with", help="Role account of another person who will work with the data.")

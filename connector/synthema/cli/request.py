@@ -129,6 +129,10 @@ def _show_run(run: dict[str, Any]) -> None:
 def save(
     digest: Annotated[str, typer.Argument(help="Digest of the file, sha256:…")],
     file: OutputOption,
+    person: Annotated[
+        str | None,
+        typer.Option("--person", help="Role account that fetches it; an anonymised table goes to its permit's only."),
+    ] = None,
     home: HomeOption = HERE,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -138,7 +142,7 @@ def save(
     """
     from synthema.canonical import digest_bytes
 
-    found = call(home, "artefact/fetch", {"digest": digest})
+    found = call(home, "artefact/fetch", {"digest": digest, "person": person})
     content = base64.b64decode(found.pop("content"))
     if digest_bytes(content) != digest:
         raise IntegrityError("the bytes are not those of the digest", fix="run: synthema log verify")

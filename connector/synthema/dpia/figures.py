@@ -40,11 +40,28 @@ def _judged(unit: Unit, *, lower: bool) -> Figure:
     return Figure(unit, _COMPARED, CLINICAL_REVIEW, "lower is better" if lower else "higher is better")
 
 
+def _anonymised(unit: Unit, *, lower: bool) -> Figure:
+    return Figure(unit, "cohort", SYN + "AnonymisationReport", "lower is better" if lower else "higher is better")
+
+
 FIGURES: Final = MappingProxyType(
     {
         "cohortSize": Figure("patients", "cohort", SYN + "CohortCount", "higher is better"),
         "contributingParties": Figure("parties", "parties of the run", SYN + "StudyPlan", "higher is better"),
         "minCellCount": Figure("patients", "training patients", SYN + "AnonymisationReport", "higher is better"),
+        "uniqueShare": _anonymised("share", lower=True),
+        "prosecutorRisk": _anonymised("share", lower=True),
+        "averageRisk": _anonymised("share", lower=True),
+        "journalistRisk": _anonymised("share", lower=True),
+        "marketerRisk": _anonymised("share", lower=True),
+        "atRisk": _anonymised("share", lower=True),
+        "presence": _anonymised("share", lower=True),
+        "diversity": _anonymised("index", lower=False),
+        "entropyDiversity": _anonymised("index", lower=False),
+        "closeness": _anonymised("share", lower=True),
+        "informationLoss": _anonymised("share", lower=True),
+        "marginalUtility": _anonymised("share", lower=False),
+        "pairUtility": _anonymised("share", lower=False),
         "isolationLevel": Figure("level", "the run", SYN + "IsolationReport", "higher is better"),
         "privacyLoss": Figure("epsilon", "the run", SYN + "Grant", "lower is better"),
         "membershipAUC": _evaluated("index", _ATTACKED, lower=True),

@@ -37,8 +37,8 @@ class PermitState(StrEnum):
         return SYNTHEMA + self.value
 
 
-OutputClass = Literal["aggregate", "synthetic", "masked"]
-"""What a run may give: statistics, synthetic records, or masked contributions to a secure sum."""
+OutputClass = Literal["aggregate", "synthetic", "masked", "anonymised"]
+"""What a run may give: statistics, synthetic or anonymised records, or masked contributions to a secure sum."""
 
 PermitEvent = Literal["grant", "refuse", "suspend", "resume", "revoke", "expire"]
 

@@ -87,7 +87,7 @@ def _rules(permit: Permit, identifier: str, vocabulary: Vocabulary, terms: Terms
         Rule(
             f"{identifier}#use",
             Kind.PERMISSION,
-            tuple(SYN + name for name in INSIDE),
+            (*(SYN + name for name in INSIDE), *((ODRL + "anonymize",) if "anonymised" in content.outputs else ())),
             when=_all(
                 *common,
                 Constraint(SYN + "authorisedPerson", Operator.IS_ANY_OF, content.persons),
@@ -97,7 +97,7 @@ def _rules(permit: Permit, identifier: str, vocabulary: Vocabulary, terms: Terms
         )
     ]
     if "masked" in content.outputs:
-        seen = tuple(_format(name, vocabulary) for name in content.outputs if name != "synthetic")
+        seen = tuple(_format(name, vocabulary) for name in content.outputs if name in ("aggregate", "masked"))
         rules.append(
             Rule(
                 f"{identifier}#together",

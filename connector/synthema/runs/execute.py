@@ -1,14 +1,13 @@
-"""Whole runs inside one site: make synthetic rows and measure them, analyse, or evaluate a candidate made elsewhere."""
+"""Whole runs inside one site: make synthetic rows and measure them, analyse, or make an anonymised table."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
-
-import polars as pl
 
 from synthema.canonical import canonical_json
 from synthema.errors import InputError, PluginError
+from synthema.runs.anonymising import anonymise, check_anonymisation
+from synthema.runs.formats import JSON, PARQUET, table_bytes
 from synthema.runs.governor import Governor, Verdict
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import Grant, RunRequest, Step
@@ -17,34 +16,19 @@ from synthema.runs.shadows import check_shadows, with_shadows
 from synthema.runs.waiting import settle_or_wait
 from synthema.spi.model import Evaluation, Generated, Table
 
-PARQUET = "application/vnd.apache.parquet"
-JSON = "application/json"
-
-
-def table_bytes(table: Table) -> bytes:
-    """A table as Parquet, the same bytes for the same rows."""
-    stream = io.BytesIO()
-    table.write_parquet(stream, compression="zstd", statistics=False)
-    return stream.getvalue()
-
-
-def read_table(content: bytes) -> Table:
-    """A Parquet file's table; raises :class:`InputError` on anything else."""
-    try:
-        return pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError("this is not a Parquet table", fix="send the file as the connector released it") from error
-
 
 def run(governor: Governor, grant: Grant, request: RunRequest) -> Verdict:
     """A whole run of this site alone, by its kind."""
-    return (analyse if request.kind == "analysis" else generate)(governor, grant, request)
+    work = {"analysis": analyse, "anonymiser": anonymise}.get(request.kind, generate)
+    return work(governor, grant, request)
 
 
 def check(request: RunRequest) -> None:
     """Raise :class:`InputError` unless this site alone can serve the request."""
     if request.kind == "analysis":
         check_analysis(request)
+    elif request.kind == "anonymiser":
+        check_anonymisation(request)
     else:
         check_generator(request)
 
@@ -144,7 +128,8 @@ def check_generator(request: RunRequest) -> Step:
     """The evaluator of a generator run; raises :class:`InputError` for a request that no such run can serve."""
     if request.kind != "generator" or request.evaluate is None or request.rows < 1:
         raise InputError(
-            "a run of this site alone is of the kind 'analysis', or of the kind 'generator' with rows and an evaluator",
+            "a run of this site alone is of the kind 'analysis' or 'anonymiser', or of the kind 'generator' with rows "
+            "and an evaluator",
             where="request",
             fix="give kind, 'rows' and 'evaluate' in the request; nothing is released unmeasured",
         )

@@ -25,7 +25,7 @@ from synthema.spi import ApprovedPlugin
 from synthema.vocabulary import Hierarchy, Vocabulary
 from synthema.vocabulary.namespaces import ODRL, SYN
 
-OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked"}
+OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked", "anonymised": "anonymised"}
 ROLE_TERMS = {"site": "site", "hub": "hub", "registry": "registry"}
 PRIVATE = "differential-privacy"  # a generator that promises it not has no ε, and 0 would be a lie
 
@@ -90,11 +90,11 @@ class FactFinder:
     def action_of(self, request: RunRequest) -> str:
         """The IRI of the act a run is; raises :class:`InputError` for another act than its kind."""
         action = _resolved(self.vocabulary.actions, "action", request.action)
-        if action not in {SYN + name for name in ACTIONS[request.kind]}:
+        if action not in ACTIONS[request.kind]:
             raise InputError(
                 f"a run of the kind '{request.kind}' is another act than '{request.action[:60]}'",
                 where="request: action",
-                fix=f"ask for: {' or '.join(self.vocabulary.actions.name(SYN + n) for n in ACTIONS[request.kind])}",
+                fix=f"ask for: {' or '.join(self.vocabulary.actions.name(n) for n in ACTIONS[request.kind])}",
             )
         return action
 
@@ -112,10 +112,12 @@ class FactFinder:
         }
         if request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE:
             facts |= {SYN + "epsilonRequested": request.epsilon, SYN + "delta": request.delta}
-        smallest_class = request.anonymise.parameters.get("k")
+        # What others will see is made by the last anonymiser of the chain.
+        last = request.compute if request.kind == "anonymiser" else request.anonymise
+        smallest_class = last.parameters.get("k")
         if isinstance(smallest_class, int):
             facts[SYN + "minCellCount"] = smallest_class
-        fields = request.anonymise.parameters.get("fields")
+        fields = last.parameters.get("fields", request.anonymise.parameters.get("fields"))
         if isinstance(fields, list) and fields and all(isinstance(name, str) for name in fields):
             facts[SYN + "fieldSet"] = tuple(sorted(fields))
         found = {operand: Fact(value, request_iri) for operand, value in facts.items()}

@@ -57,12 +57,23 @@ ESTIMATES: Final[Mapping[str, Estimated]] = MappingProxyType(
 _COUNTS: Final = ("minCellCount", "cohortSize", "contributingParties", "isolationLevel")
 
 
-def evidence_of(session: GovernedSession, evaluation: Evaluation | None, source: str, at: datetime) -> list[Evidence]:
-    """What was measured in a run, as the DPIA's gates read it; ``source`` is the run's IRI."""
+def evidence_of(
+    session: GovernedSession,
+    evaluation: Evaluation | None,
+    source: str,
+    at: datetime,
+    *,
+    smallest_class: int | None = None,
+) -> list[Evidence]:
+    """What was measured in a run, as the DPIA's gates read it; ``source`` is the run's IRI.
+
+    ``smallest_class`` is that of the output, where the output is a table with classes of its own.
+    """
     prepared, grant = session.prepared, session.grant
     train = prepared.train.height
+    smallest = prepared.smallest_class if smallest_class is None else smallest_class
     inside = [
-        measured("minCellCount", prepared.smallest_class, train, at, source),
+        measured("minCellCount", smallest, train, at, source),
         measured("cohortSize", train + prepared.holdout.height, train, at, source),
         measured("contributingParties", session.request.contributing_parties, train, at, source),
         measured("isolationLevel", session.isolation.level, 1, at, source),

@@ -11,9 +11,10 @@ from pydantic import Field, model_validator
 from synthema.canonical import canonical_json, digest
 from synthema.errors import ConflictError
 from synthema.values import Closed
+from synthema.vocabulary.namespaces import ODRL, SYN
 
-OutputClass = Literal["synthetic", "aggregate", "masked"]
-ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis"]
+OutputClass = Literal["synthetic", "aggregate", "masked", "anonymised"]
+ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis", "anonymiser"]
 
 
 OUTPUTS: dict[ComputeKind, OutputClass] = {
@@ -21,16 +22,18 @@ OUTPUTS: dict[ComputeKind, OutputClass] = {
     "federated-algorithm": "masked",
     "evaluator": "aggregate",
     "analysis": "aggregate",
+    "anonymiser": "anonymised",
 }
 """What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate."""
 
 ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
-    "generator": ("synthesise",),
-    "federated-algorithm": ("synthesise", "contributeUpdate", "trainModel"),
-    "evaluator": ("evaluateModel", "review"),
-    "analysis": ("analyse", "queryAggregate"),
+    "generator": (SYN + "synthesise",),
+    "federated-algorithm": (SYN + "synthesise", SYN + "contributeUpdate", SYN + "trainModel"),
+    "evaluator": (SYN + "evaluateModel", SYN + "review"),
+    "analysis": (SYN + "analyse", SYN + "queryAggregate"),
+    "anonymiser": (ODRL + "anonymize",),
 }
-"""The acts each kind of run is, as local names of the Synthema ontology: policies are asked about the true act."""
+"""The acts each kind of run is, as IRIs: policies are asked about the true act."""
 
 
 class Step(Closed):
@@ -78,7 +81,7 @@ class RunRequest(Closed):
 
     @model_validator(mode="after")
     def _alone_is_one(self) -> Self:
-        if self.kind in ("generator", "analysis") and self.contributing_parties != 1:
+        if self.kind in ("generator", "analysis", "anonymiser") and self.contributing_parties != 1:
             raise ValueError(f"a run of the kind '{self.kind}' has one contributing party: this site")
         return self
 

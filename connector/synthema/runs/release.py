@@ -213,7 +213,7 @@ class ReleaseDesk:
         plugins = {step.plugin: rooms.plugins.require(step.plugin) for _, step, _ in request.chain}
         found = self._facts.access_request(request, plugins, rooms.clock.now())
         run = rooms.log.iri("run", request.id)
-        measuring = request.compute if request.kind in ("evaluator", "analysis") else request.evaluate
+        measuring = request.compute if request.kind in ("evaluator", "analysis", "anonymiser") else request.evaluate
         applied = session.prepared.exclusion_list
         shown: dict[str, Fact | None] = {
             SYN + "outputClass": Fact(rooms.policies.vocabulary.data_formats.resolve(OUTPUT_TERMS[output]), run),

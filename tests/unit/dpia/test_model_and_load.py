@@ -52,8 +52,9 @@ def test_it_names_what_the_issue_of_synthetic_data_is_about() -> None:
     }  # fmt: skip
 
 
-def test_its_measures_and_figures_are_those_of_the_shipped_plugins() -> None:
-    dpia, plugins = load_dpia(EXAMPLE), installed()
+@pytest.mark.parametrize("file", sorted(EXAMPLE.parent.glob("*.yaml")), ids=lambda file: file.stem)
+def test_its_measures_and_figures_are_those_of_the_shipped_plugins(file: Path) -> None:
+    dpia, plugins = load_dpia(file), installed()
     for measure in dpia.measures:
         if measure.plugin is not None:
             assert measure.capability in plugins[measure.plugin].manifest.capabilities, measure.id

@@ -56,6 +56,16 @@ def test_what_the_permit_says_is_permitted() -> None:
     assert decided(permit()) == "permit"
 
 
+@pytest.mark.article("EHDS 66(2)")
+def test_a_permit_for_an_anonymised_table_lets_one_be_made_and_leave_and_no_other_does() -> None:
+    table, others = policy_of(permit(outputs=("anonymised",))), policy_of(permit())
+    assert ODRL + "anonymize" in table.rules[0].actions
+    assert ODRL + "anonymize" not in others.rules[0].actions
+    (leaving,) = (rule for rule in table.rules if rule.id.endswith("#release"))
+    assert V.data_formats.resolve("anonymised") in str(leaving.when)
+    assert not [rule for rule in table.rules if rule.id.endswith("#together")]
+
+
 @pytest.mark.article("EHDS 68(10)")
 @pytest.mark.parametrize(
     "facts",

@@ -39,7 +39,7 @@ from synthema.policy.wellformed import is_iri
 from synthema.runs.model import ACTIONS, OUTPUTS, RunRequest, Step
 from synthema.runs.store import RunRecord
 from synthema.vocabulary import Datatype
-from synthema.vocabulary.namespaces import ODRL, SYN
+from synthema.vocabulary.namespaces import ODRL
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
@@ -126,7 +126,7 @@ def suppose(connector: Connector, given: Supposed) -> dict[str, Any]:
 def _known(connector: Connector, request: AccessRequest, agreement: str | None) -> dict[str, Fact]:
     """What the rooms know about such a request, whatever is to run; nothing for an act that is no run or no dataset."""
     purpose = request.facts.get(ODRL + "purpose")
-    kind = next((k for k, acts in ACTIONS.items() if request.action.removeprefix(SYN) in acts), None)
+    kind = next((k for k, acts in ACTIONS.items() if request.action in acts), None)
     if kind is None or purpose is None or not isinstance(purpose.value, str):
         return {}
     name = request.target.removeprefix(connector.log.iri("dataset", ""))

@@ -40,15 +40,28 @@ class ApplyForPermit(Input):
     purpose: str = Field(description="IRI or short name of the purpose (EHDS Art. 53)")
     person: str = Field(description="role account of the principal investigator")
     specification: str = Field(min_length=3, description="what is needed of the data, in words")
-    justification: str = Field(min_length=3, description="why anonymised data do not suffice (EHDS Art. 66(3))")
+    justification: str = Field(
+        default="", description="why anonymised data do not suffice (EHDS Art. 66(3)); left out, they do (Art. 66(2))"
+    )
     days: int = Field(gt=0, le=3650, description="how long the permit is to last")
     persons: list[str] = Field(default=[], description="role accounts of all others who will work with the data")
     tools: list[str] = Field(default=[], description="names of the plugins to use; none: any approved one")
-    outputs: list[OutputClass] = Field(default=["aggregate", "synthetic", "masked"], description="what may leave")
+    outputs: list[OutputClass] = Field(
+        default=[],
+        description="what may leave; left out: aggregate, synthetic and masked, or anonymised and aggregate where no "
+        "justification is given",
+    )
     conditions: list[str] = Field(default=[], description="specific conditions, in words")
     opt_out_exception: str | None = Field(
         default=None, description="reason for reading the data of persons who opted out (EHDS Art. 71(4))"
     )
+
+
+_OUTPUTS: dict[bool, tuple[OutputClass, ...]] = {
+    True: ("aggregate", "synthetic", "masked"),
+    False: ("aggregate", "anonymised"),
+}
+"""What may leave where the application says nothing of it, with and without a reason for pseudonymised data."""
 
 
 @operation("permit/apply")
@@ -64,7 +77,7 @@ def apply_for_permit(connector: Connector, given: ApplyForPermit) -> dict[str, A
                 datasets=(version.name,),
                 categories=version.metadata.category_iris,
                 specification=given.specification,
-                format="pseudonymised",
+                format="pseudonymised" if given.justification.strip() else "anonymised",
                 justification=given.justification,
                 sources=(did,),
             ),
@@ -75,7 +88,7 @@ def apply_for_permit(connector: Connector, given: ApplyForPermit) -> dict[str, A
             valid_from=today,
             valid_to=today + timedelta(days=given.days),
             tools=tuple(given.tools),
-            outputs=tuple(given.outputs),
+            outputs=tuple(given.outputs) or _OUTPUTS[bool(given.justification.strip())],
             conditions=tuple(given.conditions),
         )
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from synthema.assembly.disclosing import answer_json
+from synthema.assembly.holders import hand_out
 from synthema.assembly.operations.registry import Input, Nothing, operation
 from synthema.assembly.problems import input_error
 from synthema.canonical import digest
@@ -80,14 +81,17 @@ def run_request(connector: Connector, given: OneRun) -> dict[str, Any]:
 
 
 class OneArtefact(Input):
-    """A released file by its digest."""
+    """A released file by its digest; an anonymised table also needs to know which person of its permit fetches it."""
 
     digest: str
+    person: str | None = Field(default=None, description="role account that the permit of an anonymised table names")
 
 
 @operation("artefact/fetch")
 def fetch_artefact(connector: Connector, given: OneArtefact) -> dict[str, Any]:
     """A released file, base64; anything not released is unknown."""
+    run, artefact, _ = connector.governor.released_file(given.digest)
+    hand_out(connector, run, artefact, given.person)
     artefact, content = connector.governor.released(given.digest)
     return artefact.model_dump() | {"content": base64.b64encode(content).decode()}
 
@@ -122,6 +126,7 @@ def run_json(record: RunRecord) -> dict[str, Any]:
         "reason": record.reason,
         "purpose": request.purpose,
         "action": request.action,
+        "output": request.output,
         "requester": request.requester,
         "dataset": request.dataset,
         "epsilon": request.epsilon,

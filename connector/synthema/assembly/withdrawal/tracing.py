@@ -315,7 +315,7 @@ def kind_of_file(request: RunRequest, file: Artefact) -> Kind:
         return Kind.MODEL
     if name.endswith((".parquet", ".csv", ".arrow")):
         return Kind.SYNTHETIC if request.output == "synthetic" else Kind.EXTRACT
-    if name in ("evaluation.json", "analysis.json"):
+    if name in ("evaluation.json", "analysis.json", "anonymisation.json"):
         return Kind.AGGREGATE
     return Kind.OTHER
 

@@ -74,10 +74,16 @@ def _rules(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+_SAVED_BY = {"anonymised": ("--person", "PERSON")}
+"""What is more to say when a file is saved, by the output of its run: some go to the persons of a permit only."""
+
+
 def _commands(desk: Desk, run: dict[str, Any]) -> dict[str, str]:
     """Digest of a released file → the command that saves it."""
     return {
-        file["digest"]: desk.command("artefact", "save", file["digest"], "-o", "FILE")
+        file["digest"]: desk.command(
+            "artefact", "save", file["digest"], "-o", "FILE", *_SAVED_BY.get(run["output"], ())
+        )
         for file in run["artefacts"]
         if file["state"] == "released"
     }
