@@ -41,10 +41,14 @@ def passes(gate: Gate, *evidence: Evidence, dpia: Dpia = SHIPPED) -> bool:
 
 @given(gates)
 @pytest.mark.article("GDPR 35(7)")
-def test_missing_evidence_passes_nothing(gate: Gate) -> None:
-    assert not passes(gate)
+def test_missing_evidence_passes_nothing_but_where_the_assessment_lets_it_be_noted(gate: Gate) -> None:
+    noted = gate.on_missing == "note"
     other = next(g for g in SHIPPED.gates if g.metric != gate.metric)
-    assert not passes(gate, right(other, other.threshold))
+    for evidence in ((), (right(other, other.threshold),)):
+        assert passes(gate, *evidence) == noted
+        (result,) = judge_gate(SHIPPED, gate, evidence, NOW)
+        assert result.observed is None
+        assert ("does not ask for it always" in result.sentence) == noted
 
 
 @given(gates, values, st.sampled_from(["value", "lower", "upper"]), st.sampled_from([float("nan"), float("inf")]))
