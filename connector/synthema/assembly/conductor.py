@@ -236,8 +236,10 @@ class Conductor:
         with ExitStack() as stack:
             try:
                 stack.enter_context(self.engine.carrying(plan, denied))
-            except SynthemaError as error:  # then no word of it reaches the sites by that engine
-                self._orders.withdraw(plan, f"the engine does not carry the study: {error.message}")
+            except SynthemaError as error:
+                if not self._closing.is_set():  # else it goes on at the next start
+                    # No word of its end would reach the sites by that engine.
+                    self._orders.withdraw(plan, f"the engine does not carry the study: {error.message}")
                 raise
             return self._coordinator.run_study(plan.id, session)
 

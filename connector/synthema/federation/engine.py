@@ -138,5 +138,6 @@ def require_loopback(address: str) -> None:
     if not local:
         raise DeniedError(
             f"the embedded engine carries rounds on one machine only, not to '{host}'",
-            fix="use a loopback address for a trial; between machines, let the FLARE engine carry the rounds",
+            fix="use a loopback address for a trial; between machines, let the FLARE engine carry the rounds: "
+            'engine.carries = "nvflare" in connector.toml',
         )

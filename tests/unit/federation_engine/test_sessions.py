@@ -59,6 +59,7 @@ def hub(
 ) -> Iterator[FlareHub]:
     """A hub whose processes do nothing, and whose account is asked in their place."""
     monkeypatch.setattr(sessions, "_WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(sessions, "_SECONDS_BETWEEN_JOBS", 0.05)
     monkeypatch.setattr(FlareHub, "ask", lambda _hub, command, argument="": server.ask(command, argument))
     environment = FlareEnvironment(pretended(tmp_path / "flare", "exec sleep 60"))
     authority = Authority.create("synthema", clock.now())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from synthema.federation.flare import FlareSite, SiteGate, fingerprint, flare_na
 from synthema.runs.rooms import Rooms
 
 SECONDS_BETWEEN_LOOKS = 2.0
+LONGEST_PAUSE = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +77,7 @@ class SiteEngine:
         connection = self._connection(plan)
         agreement = member_of(plan, self._settings.did).agreement
         channel = connection.gate.open(plan.id, agreement, permitted)
-        connection.plan = plan
+        connection.plan, connection.restarts = plan, 0
         try:
             yield _WhileUnderWay(channel, ended)
         finally:
@@ -111,15 +113,14 @@ class SiteEngine:
             with self._lock:
                 connections = list(self._hubs.values())
             for connection in connections:
-                if connection.plan is not None and connection.gate.busy and not connection.site.alive:
-                    try:
-                        connection.begin(connection.plan)
-                    except SynthemaError as error:
-                        _log.warning("FLARE cannot be started again: %s", error.message)
+                try:
+                    connection.begin_again()
+                except SynthemaError as error:
+                    _log.warning("FLARE cannot be started again: %s", error.message)
 
 
 class _Connection:
-    """FLARE at this site for one hub; ``plan`` is that of its latest study."""
+    """FLARE at this site for one hub; ``plan`` is that of its latest study, ``restarts`` how often it ended in it."""
 
     def __init__(self, rooms: Rooms, peers: PeerClient, hub: str) -> None:
         self._rooms = rooms
@@ -128,6 +129,8 @@ class _Connection:
         self._turn = threading.Lock()
         self._engine: CarriedBy | None = None
         self.plan: StudyPlan | None = None
+        self.restarts = 0
+        self._not_before = 0.0
         me, folder = rooms.settings.did, folder_of(rooms.settings) / flare_name(hub)
         self.gate = SiteGate(me, rooms.database, rooms.log, rooms.clock, lambda a: why_not_in_force(rooms, a, hub))
         self.site = FlareSite(folder, environment_of(rooms.settings), self.gate, me)
@@ -143,6 +146,14 @@ class _Connection:
             self._enrol(plan.engine, member_of(plan, self._rooms.settings.did).agreement)
             self.site.start()
             self._engine = plan.engine
+
+    def begin_again(self) -> None:
+        """Start FLARE again where it ended in a study; the more often it did, the later."""
+        if self.plan is None or not self.gate.busy or self.site.alive or time.monotonic() < self._not_before:
+            return
+        self.restarts += 1
+        self._not_before = time.monotonic() + min(2.0**self.restarts, LONGEST_PAUSE)
+        self.begin(self.plan)
 
     def _enrol(self, engine: CarriedBy, agreement: str) -> None:
         rooms = self._rooms

@@ -40,6 +40,7 @@ _CONNECT_SECONDS = 60.0
 _START_SECONDS = 60.0
 _WATCH_SECONDS = 1.0
 _IDLE_SECONDS = 900.0
+_SECONDS_BETWEEN_JOBS = 10.0
 _MOST_RESUMPTIONS = 5
 _UNDER_WAY = ("SUBMITTED", "APPROVED", "DISPATCHED", "RUNNING")
 
@@ -269,8 +270,15 @@ class FlareHub:
                 return
             session.resumed += 1
             self._submit(session)
-        elif session.relay.busy and (lacking := self._lacks(session)) and lacking & self._there():
+        elif session.relay.busy and self._can_be_completed(session):
             self._replace(session)
+
+    def _can_be_completed(self, session: Session) -> bool:
+        """Whether a site that the job lacks is there; a site that comes and goes does not disturb the others often."""
+        lacking = self._lacks(session)
+        if not lacking or time.time() - session.submitted < _SECONDS_BETWEEN_JOBS:
+            return False
+        return bool(lacking & self._there())
 
     def _status(self, session: Session) -> str:
         try:
