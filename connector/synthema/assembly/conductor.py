@@ -28,6 +28,7 @@ from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.ordering import Orders
 from synthema.assembly.problems import input_error
 from synthema.assembly.publication import Publication, certificate_content
+from synthema.assembly.reporting import make_report, proof_of, publish_report
 from synthema.assembly.shelf import Shelf
 from synthema.assembly.study_store import ConductedStudy, ConductState
 from synthema.assembly.trust import Trust
@@ -38,9 +39,12 @@ from synthema.certification import (
     EvidenceStatement,
     candidate_iri,
     release_activity,
+    report_release,
     verify_evidence,
 )
 from synthema.certification.model import NEEDED_ACTS, undecided
+from synthema.certification.study_report import NEEDED_ACTS as REPORT_ACTS
+from synthema.certification.study_report import REPORT_TYPE
 from synthema.datasets.codebook import Codebook
 from synthema.dataspace import Dataspace, PeerClient
 from synthema.errors import DeniedError, NotFoundError, PeerError, PluginError, SynthemaError
@@ -55,6 +59,10 @@ from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import Session
 from synthema.spi.model import Generated
 
+MADE = {"synthetic": "SyntheticDataset", "report": REPORT_TYPE}
+"""What a study ends in, as the log calls it."""
+RELEASED = {"synthetic": "released with certificate", "report": "report released, with what shows that it may leave"}
+NEEDED = {"synthetic": NEEDED_ACTS, "report": REPORT_ACTS}
 NEGOTIATION_SECONDS = 60.0
 EVALUATION_SECONDS = 600.0
 
@@ -79,6 +87,7 @@ class Conductor:
         self._peers = peers
         self._coordinator = coordinator
         self._trust = trust
+        self._governor = governor
         self._orders = Orders(dataspace, peers)
         self._publication = Publication(rooms, governor, trust, shelf)
         self._closing = threading.Event()
@@ -203,6 +212,8 @@ class Conductor:
         if (ended := self._coordinator.study(plan.id).reason) is not None:  # the hub stopped before it said so here
             raise PeerError(ended, fix="read the reason; a new attempt is a new study")
         result = self._coordinator.result(plan.id) or self._coordinator.run_study(plan.id, session)
+        if plan.output == "report":
+            return result, make_report(self._rooms, session, plan, result)
         return result, table_bytes(self._sample(session, plan, result).table)
 
     def _bring_out(self, plan: StudyPlan, made: tuple[StudyResult, bytes] | None) -> None:
@@ -283,7 +294,7 @@ class Conductor:
             "candidate made from opened sums and placed in quarantine", now, now,
             agents=(Agent(did, "Organization"),),
             used=(Entity(self._rooms.log.iri("study", plan.id), ("Study",), plan.title, plan.digest),),
-            generated=(Entity(candidate_iri(candidate), ("SyntheticDataset",), "candidate", candidate),),
+            generated=(Entity(candidate_iri(candidate), (MADE[plan.output],), "candidate", candidate),),
             attributes={"rounds": len(result.rounds), "rho": result.rho, "transcript": result.transcript},
         )  # fmt: skip
 
@@ -322,7 +333,7 @@ class Conductor:
                 verified = self._verified(evidence["credential"], candidate)
                 if verified.issuer != site:
                     raise PeerError(f"{site} sent the evidence of another", fix="ask its operator")
-                failures = _failures(verified.statement, evidence)
+                failures = _failures(plan, verified.statement, evidence)
                 text = "passes its gates and may leave" if not failures else "; ".join(failures)
                 self._note(plan.id, {"kind": "evidence", "site": site, "text": text, "passed": not failures})
                 return evidence
@@ -344,7 +355,7 @@ class Conductor:
         failures = [
             f"{self._peers.peer(site).name}: {text}"
             for site, statement in statements.items()
-            for text in _failures(statement, evidence[site])
+            for text in _failures(plan, statement, evidence[site])
         ]
         contributed = _contributed(plan, result)
         if failures or set(statements) != set(contributed.dids):
@@ -358,20 +369,22 @@ class Conductor:
             self._end(plan.id, ConductState.STOPPED, f"the hub's own policies: {denied}", found, contributed, acts)
             return
         release, acts = self._record_release(contributed, candidate, evidence, acts)
-        document = certificate_content(
-            self._rooms, plan, result, content, statements,
-            {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
-            self._acts.proven(contributed, acts),
-        )  # fmt: skip
         now = self._rooms.clock.now()
         told = {"series": series, "acts": [act.as_dict() for act in acts]}
 
         def finish(connection: Connection, published: dict[str, Any]) -> None:
-            event = {"kind": "released", "text": "released with certificate"}
+            event = {"kind": "released", "text": RELEASED[plan.output]}
             store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=published | told)
             self._rooms.obligations.run_ended(connection, plan.id, now, released=True)
 
-        self._publication.publish(plan, document, content, finish)
+        shown, proven = self._trust.evidence.prove(release), self._acts.proven(contributed, acts)
+        if plan.output == "report":
+            proof = proof_of(content, shown, proven, evidence)
+            publish_report(self._rooms, self._governor, plan, content, proof, finish)
+        else:
+            credentials = {site: found["credential"] for site, found in evidence.items()}
+            document = certificate_content(self._rooms, plan, result, content, statements, credentials, shown, proven)
+            self._publication.publish(plan, document, content, finish)
         shutil.rmtree(self._folder(plan.id), ignore_errors=True)
 
     def _record_release(
@@ -385,7 +398,8 @@ class Conductor:
             Entity(found["credential"]["id"], ("Evidence",), f"evidence of {site}")
             for site, found in sorted(evidence.items())
         )
-        activity = release_activity(
+        recorded = release_activity if plan.output == "synthetic" else report_release
+        activity = recorded(
             self._rooms.log.iri("study", plan.id) + "/release", candidate, self._rooms.settings.did,
             self._rooms.clock.now(), used=used,
         )  # fmt: skip
@@ -439,7 +453,7 @@ class Conductor:
         return self._folder(identifier) / "candidate.parquet"
 
 
-def _failures(statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list[str]:
+def _failures(plan: StudyPlan, statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list[str]:
     """What stands against a candidate at one site: gates it did not pass, then acts the site's policies denied.
 
     The site's words on a denial come beside its evidence; what counts is the signed decision.
@@ -449,7 +463,7 @@ def _failures(statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list
     denied = [decision.action for decision in statement.decisions if decision.effect != "permit"]
     words = [str(text)[:2000] for text in evidence.get("refusals", [])]
     found = (words or [f"its decision on '{action}' is to deny" for action in denied]) if denied else []
-    return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED_ACTS))]
+    return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED[plan.output]))]
 
 
 def _contributed(plan: StudyPlan, result: StudyResult) -> StudyPlan:

@@ -19,7 +19,7 @@ from synthema.policy import AccessRequest, Fact
 from synthema.policy.model import Value
 from synthema.provenance import ProvenanceLog
 from synthema.runs.circumstances import audit_head_age, earlier_runs, environment
-from synthema.runs.model import ACTIONS, RunRequest
+from synthema.runs.model import ACTIONS, IN_ROUNDS, RunRequest
 from synthema.runs.sandbox import Sandbox
 from synthema.spi import ApprovedPlugin
 from synthema.vocabulary import Hierarchy, Vocabulary
@@ -27,6 +27,8 @@ from synthema.vocabulary.namespaces import ODRL, SYN
 
 OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked"}
 ROLE_TERMS = {"site": "site", "hub": "hub", "registry": "registry"}
+FEWEST = "fewest"
+"""The parameter of a federated analysis that says below how many patients it shows nothing."""
 PRIVATE = "differential-privacy"  # a generator that promises it not has no ε, and 0 would be a lie
 
 
@@ -110,11 +112,11 @@ class FactFinder:
             SYN + "pluginDigest": tuple(sorted(plugin.digest for plugin in plugins.values())),
             SYN + "specialCategory": True,  # health data always are (GDPR 9(1))
         }
-        if request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE:
+        if _bounds_loss(request, plugins):
             facts |= {SYN + "epsilonRequested": request.epsilon, SYN + "delta": request.delta}
-        smallest_class = request.anonymise.parameters.get("k")
-        if isinstance(smallest_class, int):
-            facts[SYN + "minCellCount"] = smallest_class
+        smallest = _smallest_count(request, plugins)
+        if smallest is not None:
+            facts[SYN + "minCellCount"] = smallest
         fields = request.anonymise.parameters.get("fields")
         if isinstance(fields, list) and fields and all(isinstance(name, str) for name in fields):
             facts[SYN + "fieldSet"] = tuple(sorted(fields))
@@ -280,6 +282,29 @@ class FactFinder:
         except DeniedError:
             return {}
         return self.budget.facts(account)
+
+
+def _bounds_loss(request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> bool:
+    """Whether ε and δ bound what a request makes known.
+
+    Of exact sums over several sites nothing is bounded, so they have no ε: 0 would say that they tell nothing.
+    """
+    if request.kind in IN_ROUNDS:
+        return request.epsilon > 0
+    return request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE
+
+
+def _smallest_count(request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> int | None:
+    """The fewest patients that stand behind a published figure, as the request has it.
+
+    What a federated analysis publishes are sums over sites: its own ``fewest`` counts there, and not the smallest
+    class of one site's table.
+    """
+    found = request.anonymise.parameters.get("k")
+    if request.kind == "federated-analysis":
+        known = {each.name: each.default for each in plugins[request.compute.plugin].manifest.parameters}
+        found = request.compute.parameters.get(FEWEST, known.get(FEWEST))
+    return found if isinstance(found, int) else None
 
 
 def _resolved(terms: Hierarchy, field: str, text: str) -> str:

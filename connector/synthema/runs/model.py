@@ -13,7 +13,7 @@ from synthema.errors import ConflictError
 from synthema.values import Closed
 
 OutputClass = Literal["synthetic", "aggregate", "masked"]
-ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis"]
+ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis", "federated-analysis"]
 
 
 OUTPUTS: dict[ComputeKind, OutputClass] = {
@@ -21,16 +21,26 @@ OUTPUTS: dict[ComputeKind, OutputClass] = {
     "federated-algorithm": "masked",
     "evaluator": "aggregate",
     "analysis": "aggregate",
+    "federated-analysis": "aggregate",
 }
-"""What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate."""
+"""What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate.
+
+Masked vectors leave both kinds of federated run. What is made of their sum differs, and policies see it: figures on
+groups of patients, or (by the act of making synthetic data) rows.
+"""
 
 ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
     "generator": ("synthesise",),
     "federated-algorithm": ("synthesise", "contributeUpdate", "trainModel"),
     "evaluator": ("evaluateModel", "review"),
     "analysis": ("analyse", "queryAggregate"),
+    "federated-analysis": ("analyse", "queryAggregate", "trainModel"),
 }
 """The acts each kind of run is, as local names of the Synthema ontology: policies are asked about the true act."""
+
+
+IN_ROUNDS: frozenset[ComputeKind] = frozenset({"federated-algorithm", "federated-analysis"})
+"""The kinds of run that take part in a study's rounds: what leaves them is masked."""
 
 
 class Step(Closed):
