@@ -7,9 +7,8 @@ from synthema.budget.store import find_reservation
 from synthema.federation import StudyPlan
 from synthema.federation.store import unfinished_participations
 from synthema.runs import store
-from synthema.runs.model import RunState
+from synthema.runs.model import IN_ROUNDS, RunState
 from synthema.runs.rooms import Rooms
-from synthema.runs.spending import BY_ROUNDS
 
 
 def interrupted(rooms: Rooms) -> dict[str, StudyPlan]:
@@ -30,7 +29,7 @@ def interrupted(rooms: Rooms) -> dict[str, StudyPlan]:
     found = {}
     for record in runs:
         plan = plans.get(record.request.study or "")
-        ours = record.request.kind == BY_ROUNDS and plan is not None and plan.digest == record.request.plan_digest
+        ours = record.request.kind in IN_ROUNDS and plan is not None and plan.digest == record.request.plan_digest
         if ours and plan is not None:
             found[record.id] = plan
     return found

@@ -31,6 +31,7 @@ from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.ordering import Orders
 from synthema.assembly.problems import input_error
 from synthema.assembly.publication import Publication, certificate_content
+from synthema.assembly.reporting import make_report, proof_of, publish_report
 from synthema.assembly.shelf import Shelf
 from synthema.assembly.study_store import ConductedStudy, ConductState
 from synthema.assembly.trust import Trust
@@ -39,7 +40,9 @@ from synthema.certification import (
     CertificateRecord,
     candidate_iri,
     release_activity,
+    report_release,
 )
+from synthema.certification.study_report import REPORT_TYPE
 from synthema.datasets.codebook import Codebook
 from synthema.datasets.seal import write_durably
 from synthema.dataspace import Dataspace, PeerClient
@@ -54,6 +57,9 @@ from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import Session
 from synthema.spi.model import Generated
 
+MADE = {"synthetic": "SyntheticDataset", "report": REPORT_TYPE}
+"""What a study ends in, as the log calls it."""
+RELEASED = {"synthetic": "released with certificate", "report": "report released, with what shows that it may leave"}
 NEGOTIATION_SECONDS = 60.0
 
 
@@ -80,6 +86,7 @@ class Conductor:
         self._peers = peers
         self._coordinator = coordinator
         self._trust = trust
+        self._governor = governor
         self._orders = Orders(dataspace, peers)
         self._publication = Publication(rooms, governor, trust, shelf)
         self._closing = threading.Event()
@@ -228,6 +235,8 @@ class Conductor:
         if (ended := self._coordinator.study(plan.id).reason) is not None:  # the hub stopped before it said so here
             raise PeerError(ended, fix="read the reason; a new attempt is a new study")
         result = self._coordinator.result(plan.id) or self._run_rounds(plan, session)
+        if plan.output == "report":
+            return result, make_report(self._rooms, session, plan, result)
         return result, table_bytes(self._sample(session, plan, result).table)
 
     def _run_rounds(self, plan: StudyPlan, session: Session) -> StudyResult:
@@ -322,7 +331,7 @@ class Conductor:
             "candidate made from opened sums and placed in quarantine", now, now,
             agents=(Agent(did, "Organization"),),
             used=(Entity(self._rooms.log.iri("study", plan.id), ("Study",), plan.title, plan.digest),),
-            generated=(Entity(candidate_iri(candidate), ("SyntheticDataset",), "candidate", candidate),),
+            generated=(Entity(candidate_iri(candidate), (MADE[plan.output],), "candidate", candidate),),
             attributes={"rounds": len(result.rounds), "rho": result.rho, "transcript": result.transcript},
         )  # fmt: skip
 
@@ -344,7 +353,7 @@ class Conductor:
         failures = [
             f"{self._peers.peer(site).name}: {text}"
             for site, statement in statements.items()
-            for text in failures_of(statement, evidence[site])
+            for text in failures_of(plan, statement, evidence[site])
         ]
         contributed = _contributed(plan, result)
         if failures or set(statements) != set(contributed.dids):
@@ -358,20 +367,22 @@ class Conductor:
             self._end(plan.id, ConductState.STOPPED, f"the hub's own policies: {denied}", found, contributed, acts)
             return
         release, acts = self._record_release(contributed, candidate, evidence, acts)
-        document = certificate_content(
-            self._rooms, plan, result, content, statements,
-            {site: found["credential"] for site, found in evidence.items()}, self._trust.evidence.prove(release),
-            self._acts.proven(contributed, acts),
-        )  # fmt: skip
         now = self._rooms.clock.now()
         told = {"series": series, "acts": [act.as_dict() for act in acts]}
 
         def finish(connection: Connection, published: dict[str, Any]) -> None:
-            event = {"kind": "released", "text": "released with certificate"}
+            event = {"kind": "released", "text": RELEASED[plan.output]}
             store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=published | told)
             self._rooms.obligations.run_ended(connection, plan.id, now, released=True)
 
-        self._publication.publish(plan, document, content, finish)
+        shown, proven = self._trust.evidence.prove(release), self._acts.proven(contributed, acts)
+        if plan.output == "report":
+            proof = proof_of(content, shown, proven, evidence)
+            publish_report(self._rooms, self._governor, plan, content, proof, finish)
+        else:
+            credentials = {site: found["credential"] for site, found in evidence.items()}
+            document = certificate_content(self._rooms, plan, result, content, statements, credentials, shown, proven)
+            self._publication.publish(plan, document, content, finish)
         shutil.rmtree(self._folder(plan.id), ignore_errors=True)
 
     def _record_release(
@@ -386,7 +397,8 @@ class Conductor:
             for site, found in sorted(evidence.items())
         )
         before = sum(event["kind"] == "passed" for event in self.study(plan.id).events)  # the hub was killed after it
-        activity = release_activity(
+        recorded = release_activity if plan.output == "synthetic" else report_release
+        activity = recorded(
             f"{self._rooms.log.iri('study', plan.id)}/release{f'-{before}' if before else ''}", candidate,
             self._rooms.settings.did, self._rooms.clock.now(), used=used,
         )  # fmt: skip

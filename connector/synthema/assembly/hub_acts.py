@@ -34,13 +34,20 @@ from synthema.runs import store as run_store
 from synthema.runs.facts import FactFinder
 from synthema.runs.governor import Governor
 from synthema.runs.measured import estimated_facts
-from synthema.runs.release import CERTIFY, DISTRIBUTE, DecidedAct, decide_act, record_act
+from synthema.runs.release import CERTIFY, DISTRIBUTE, EXPORT, DecidedAct, decide_act, record_act
 from synthema.runs.rooms import Rooms
 from synthema.vocabulary import Datatype
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 HANDED_ON: Final = "handedOn"
 """Where a study's result keeps, for each agreement, how often the dataset was handed on and the last decision."""
+
+OUTPUT_CLASSES: Final[Mapping[str, str]] = {"synthetic": "synthetic", "report": "aggregate"}
+TO_BE_RELEASED: Final[Mapping[str, tuple[str, str]]] = {
+    "synthetic": ("certify", "certified-synthetic-release and released-synthetic-data"),
+    "report": ("release", "report-release and released-reports"),
+}
+"""What a study ends in → what the hub itself decides on it, and the templates to begin with."""
 
 STATES: Final[Mapping[str, str]] = {"valid": "in force", "suspended": "suspended", "revoked": "revoked"}
 
@@ -66,7 +73,7 @@ class HubActs:
     # certifying ------------------------------------------------------------------------------
 
     def why_not(self, plan: StudyPlan, datasets: Mapping[str, str]) -> str:
-        """Why this hub could never certify what a study makes, because a layer has no rule about it; else nothing.
+        """Why this hub could never release what a study makes, because a layer has no rule about it; else nothing.
 
         Asked before a site spends anything: no figure that is measured later could change such a denial.
         """
@@ -78,15 +85,19 @@ class HubActs:
         ]
         if not silent:
             return ""
+        act, templates = TO_BE_RELEASED[plan.output]
         return (
-            f"this hub could not certify what the study makes: {' '.join(dict.fromkeys(silent))} Its data protection "
-            "officer can start from the templates certified-synthetic-release and released-synthetic-data."
+            f"this hub could not {act} what the study makes: {' '.join(dict.fromkeys(silent))} Its data protection "
+            f"officer can start from the templates {templates}."
         )
 
     def certifying(
         self, plan: StudyPlan, datasets: Mapping[str, str], vouched: Mapping[str, Vouched], candidate: str
     ) -> tuple[DecidedAct, ...]:
-        """Decide on certifying a candidate, once under the agreement with each site; ``datasets`` are theirs by did."""
+        """Decide on certifying a candidate, once under the agreement with each site; ``datasets`` are theirs by did.
+
+        A report gets no certificate: of it, the policies are asked whether it may leave.
+        """
         return tuple(
             decide_act(
                 self._rooms,
@@ -124,21 +135,20 @@ class HubActs:
     ) -> AccessRequest:
         rooms, now, study = self._rooms, self._rooms.clock.now(), self._rooms.log.iri("study", plan.id)
         own = rooms.settings.did
-        told: dict[str, Value] = {
-            SYN + "epsilonRequested": plan.epsilon,
-            SYN + "delta": plan.delta,
-            SYN + "contributingParties": len(plan.members),
-            SYN + "project": plan.id,
-        }
+        told: dict[str, Value] = {SYN + "contributingParties": len(plan.members), SYN + "project": plan.id}
+        if not plan.exact:
+            told |= {SYN + "epsilonRequested": plan.epsilon, SYN + "delta": plan.delta}
         facts = {
             **self._facts.of_house(now),
             **self._facts.of_party(own, now),
-            **self._of_output(plan.purpose, "aggregate", study),  # the hub read sums over all sites, and nothing else
+            # the hub read sums over all sites, and nothing else
+            **self._of_output(plan.purpose, "aggregate", study, OUTPUT_CLASSES[plan.output]),
             **{operand: Fact(value, study) for operand, value in told.items()},
             **self._of_basis(agreement, site, dataset),
             **({} if vouched is None else self._of_evidence([vouched])),
         }
-        return AccessRequest(f"{study}/certify", CERTIFY, dataset, own, now, facts)
+        act = CERTIFY if plan.output == "synthetic" else EXPORT
+        return AccessRequest(f"{study}/{act.rpartition('#')[2]}", act, dataset, own, now, facts)
 
     # handing on ------------------------------------------------------------------------------
 
@@ -234,11 +244,11 @@ class HubActs:
 
     # facts -----------------------------------------------------------------------------------
 
-    def _of_output(self, purpose: str, read: str, shown_by: str) -> dict[str, Fact]:
+    def _of_output(self, purpose: str, read: str, shown_by: str, made: str = "synthetic") -> dict[str, Fact]:
         words = self._rooms.policies.vocabulary
         return {
             ODRL + "purpose": Fact(words.purposes.resolve(purpose), shown_by),
-            SYN + "outputClass": Fact(words.data_formats.resolve("synthetic"), shown_by),
+            SYN + "outputClass": Fact(words.data_formats.resolve(made), shown_by),
             SYN + "dataFormat": Fact(words.data_formats.resolve(read), shown_by),
         }
 

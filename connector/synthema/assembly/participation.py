@@ -6,7 +6,6 @@ then run in the background; nothing but masked sums and signed evidence leaves.
 
 from __future__ import annotations
 
-import base64
 import tempfile
 import threading
 import time
@@ -21,21 +20,32 @@ from sqlalchemy import Connection
 from synthema.assembly.coming_back import interrupted
 from synthema.assembly.disclosing import told_of, told_of_error
 from synthema.assembly.engines import SiteEngine
+from synthema.assembly.report_judging import TRANSCRIPT, judge_report, of_cohort
 from synthema.assembly.requests import contribution_request, evaluation_request, member_of
 from synthema.assembly.statements import evidence_statement
 from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest, digest_bytes
 from synthema.certification import candidate_iri
 from synthema.certification.review import ReviewRecord, review_evidence, review_measurements
+from synthema.certification.study_report import LARGEST_REPORT
 from synthema.dataspace import PeerClient
 from synthema.dpia import Evidence
-from synthema.errors import DeniedError, InputError, IntegrityError, NotFoundError, PeerError, SynthemaError
+from synthema.errors import (
+    ConflictError,
+    DeniedError,
+    InputError,
+    IntegrityError,
+    NotFoundError,
+    PeerError,
+    SynthemaError,
+)
 from synthema.federation import (
     Channel,
     Contributed,
     Outcome,
     Participant,
     ParticipationState,
+    Passage,
     SiteLimits,
     StudyPlan,
     StudyRecords,
@@ -46,7 +56,7 @@ from synthema.runs.execute import evaluate_rows
 from synthema.runs.formats import JSON, PARQUET, read_table
 from synthema.runs.governor import Governor
 from synthema.runs.measured import evaluation_json, evidence_of
-from synthema.runs.model import FINAL_STATES, Grant, RunRequest, RunState
+from synthema.runs.model import FINAL_STATES, IN_ROUNDS, Grant, RunRequest, RunState
 from synthema.runs.release import DecidedAct
 from synthema.runs.session import GovernedSession
 from synthema.runs.spending import spend_round
@@ -66,21 +76,26 @@ class HubChannel:
     and then goes on where it was; one that stays away longer ends the study here.
     """
 
-    def __init__(self, peers: PeerClient, hub: str, seconds: float) -> None:
+    def __init__(self, peers: PeerClient, hub: str, seconds: float, passage: Passage) -> None:
+        """``passage`` bounds how large parcels are, and how much of them is under way from this site at once."""
         self._peers = peers
         self._hub = hub
         self._seconds = seconds
+        self._passage = passage
         self._since: float | None = None
 
     def post(self, study_id: str, data: bytes) -> None:
         """Hand in one parcel; raises :class:`PeerError` with the hub's words when it does not take it."""
         path = f"/federation/studies/{study_id}/answers"
-        parcel = {"parcel": base64.b64encode(data).decode()}
         while True:
             try:
-                status, answer = self._peers.post(self._hub, path, parcel)
+                with self._passage.hold(len(data)):
+                    status, answer = self._peers.post_octets(self._hub, path, data)
             except PeerError as silence:
                 self._wait(silence)
+                continue
+            except ConflictError as full:  # too much is under way from this site already
+                self._wait(PeerError(full.message, fix=full.fix))
                 continue
             if status < HTTP_SERVER_ERROR:
                 break
@@ -94,7 +109,7 @@ class HubChannel:
         """The next parcel; None when there is none yet."""
         path = f"/federation/studies/{study_id}/next?after={after}"
         try:
-            parcel = self._peers.get_bytes(self._hub, path, MAX_CANDIDATE_BYTES)
+            parcel = self._peers.get_octets(self._hub, path, self._passage.largest)
         except PeerError as silence:
             self._wait(silence)
             return None
@@ -139,6 +154,7 @@ class Participation:
         self._peers = peers
         self._resolver = resolver
         self._trust = trust
+        self._passage = Passage()
         self._evidence: dict[str, dict[str, Any]] = {}
         self._broken: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -258,7 +274,7 @@ class Participation:
         return still_permitted
 
     def _own_channel(self, hub: str) -> HubChannel:
-        return HubChannel(self._peers, hub, self._rooms.settings.hub_silence_seconds)
+        return HubChannel(self._peers, hub, self._rooms.settings.hub_silence_seconds, self._passage)
 
     def _channel(self, plan: StudyPlan, run: str, permitted: Callable[[], None]) -> AbstractContextManager[Channel]:
         """What carries the rounds of a study, for as long as this lasts."""
@@ -298,13 +314,14 @@ class Participation:
             return
         transcript = {
             "study": outcome.study,
+            **of_cohort(session),
             "rho": outcome.rho,
             "rounds": [
                 {"round": r.number, "id": r.round_id, "masked": r.digest, "sigma": r.sigma, "rho": r.rho}
                 for r in outcome.rounds
             ],
         }
-        self._governor.quarantine(session, {"masked-rounds.json": (JSON, canonical_json(transcript))})
+        self._governor.quarantine(session, {TRANSCRIPT: (JSON, canonical_json(transcript))})
         run = self._rooms.log.iri("run", session.request.id)
         self._governor.settle(session, evidence_of(session, None, run, self._rooms.clock.now()), "pre-run")
 
@@ -348,9 +365,14 @@ class Participation:
     # evaluation ------------------------------------------------------------------------
 
     def evaluate(self, caller: str, plan: StudyPlan, candidate: str) -> dict[str, Any]:
-        """Decide whether a candidate may be measured here; on permit measure it in the background."""
+        """Decide whether a candidate may be measured here; on permit measure it in the background.
+
+        The report of a study is looked at and decided on at once: no record is read for it.
+        """
         _require_coordinator(plan, caller)
         contribution = self._contribution_of(plan)
+        if plan.output == "report":
+            return self._judge(plan, candidate, contribution)
         # The very version that was contributed: a newer one would measure a candidate it had no part in.
         version = self._governor.run(contribution).request.dataset
         request = evaluation_request(plan, self._rooms.settings.did, 0).model_copy(update={"dataset": version})
@@ -358,6 +380,18 @@ class Participation:
         if answer.grant is not None:
             self._workers.submit(self._measure, plan, candidate, answer.grant, request, contribution)
         return told_of(answer, self._rooms.settings.refusals_tell)
+
+    def _judge(self, plan: StudyPlan, report: str, contribution: str) -> dict[str, Any]:
+        """Decide on the report of a study; the hub fetches what was stated under this site's contribution."""
+        try:
+            content = self._peers.get_bytes(plan.coordinator, _candidate_path(plan), LARGEST_REPORT)
+            made = judge_report(self._governor, self._trust, plan, content, report, contribution)
+        except SynthemaError as error:
+            self._note_refusal(plan, error)
+            raise DeniedError(self.told(error), fix="ask the site's data protection officer") from error
+        with self._lock:
+            self._evidence[contribution] = made
+        return {"run": contribution, "effect": "permit", "sentences": []}
 
     def evidence(self, caller: str, run: str) -> dict[str, Any]:
         """How an evaluation stands, with its evidence when there is any; only for the hub that asked."""
@@ -374,9 +408,7 @@ class Participation:
 
     def _measure(self, plan: StudyPlan, candidate: str, grant: Grant, request: RunRequest, contribution: str) -> None:
         try:
-            content = self._peers.get_bytes(
-                plan.coordinator, f"/federation/studies/{plan.id}/candidate", MAX_CANDIDATE_BYTES
-            )
+            content = self._peers.get_bytes(plan.coordinator, _candidate_path(plan), MAX_CANDIDATE_BYTES)
             if digest_bytes(content) != candidate:
                 raise IntegrityError("the candidate is not the one announced", fix="ask the hub to send it again")
             session = self._governor.start(grant, request)
@@ -519,7 +551,7 @@ class Participation:
     def _contribution(self, plan: StudyPlan) -> RunRecord | None:
         for record in self._governor.recent():
             same = record.request.study == plan.id and record.request.plan_digest == plan.digest
-            if same and record.request.kind == "federated-algorithm":
+            if same and record.request.kind in IN_ROUNDS:
                 return record
         return None
 
@@ -528,6 +560,10 @@ class Participation:
         self._closing.set()
         self.engine.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _candidate_path(plan: StudyPlan) -> str:
+    return f"/federation/studies/{plan.id}/candidate"
 
 
 def _require_coordinator(plan: StudyPlan, caller: str) -> None:

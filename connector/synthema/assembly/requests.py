@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthema.errors import DeniedError
 from synthema.federation import PlanMember, PluginUse, StudyPlan
 from synthema.ids import new_id
-from synthema.runs.model import ComputeKind, OutputClass, RunRequest, Step
+from synthema.runs.model import OUTPUTS, ComputeKind, OutputClass, RunRequest, Step
 
 
 def member_of(plan: StudyPlan, did: str) -> PlanMember:
@@ -17,9 +17,13 @@ def member_of(plan: StudyPlan, did: str) -> PlanMember:
 
 
 def contribution_request(plan: StudyPlan, did: str) -> RunRequest:
-    """The request to take part in a study's rounds: masked sums leave, and cost ε and δ."""
+    """The request to take part in a study's rounds: masked sums leave, and cost ε and δ.
+
+    What is made of the sums is in the request: of a study that ends in a report, aggregate figures.
+    """
+    kind: ComputeKind = "federated-algorithm" if plan.output == "synthetic" else "federated-analysis"
     return _request(
-        plan, did, plan.action, plan.algorithm, "federated-algorithm", "masked",
+        plan, did, plan.action, plan.algorithm, kind, OUTPUTS[kind],
         aggregate=Step(plugin=plan.aggregator.plugin, parameters=plan.aggregator.parameters),
         epsilon=plan.epsilon, delta=plan.delta, rows=plan.rows, rounds=plan.rounds,
     )  # fmt: skip

@@ -25,9 +25,11 @@ from synthema.policy.values import value_text
 from synthema.runs.governor import Governor
 from synthema.runs.release import DecidedAct
 from synthema.runs.session import GovernedSession
+from synthema.runs.store import RunRecord
 from synthema.spi.model import Evaluation
 from synthema.vocabulary.namespaces import SYN
 
+EXACT_ASSUMPTION: Final = "who knows all patients of a sum but one can work out that one: small groups are not shown"
 VOUCHED: Final = tuple(SYN + name for name in ("consentState", "dpiaOutcome", "optOutListAge", "disease", "legalBasis"))
 """What only the site knows of its data, and whoever certifies or hands on a candidate has to know too."""
 
@@ -101,6 +103,55 @@ def evidence_statement(
     )
 
 
+def report_statement(
+    governor: Governor,
+    plan: StudyPlan,
+    report: str,
+    contribution: RunRecord,
+    gates: GateReport,
+    acts: Sequence[DecidedAct],
+    *,
+    cohort: int,
+    applied: int,
+    smallest: int,
+) -> EvidenceStatement:
+    """The statement of this site on a study's report: no record was read for it, it was looked at and decided on.
+
+    ``report`` is the digest of its bytes, ``contribution`` the run in which this site took part, with ``cohort``
+    patients after exclusion list ``applied``; ``smallest`` the fewest patients behind a figure.
+    """
+    rooms, request = governor.rooms, contribution.request
+    dataset, run = rooms.datasets.version(request.dataset), rooms.log.iri("run", contribution.id)
+    plugin = rooms.plugins.require(request.compute.plugin)
+    counted = Measurement(
+        metric="minCellCount",
+        value=float(smallest),
+        n=smallest,
+        definition="fewest patients of all sites that stand behind a figure of the report",
+        evaluator=PluginReference(name=plugin.name, version=plugin.manifest.version, digest=plugin.digest),
+        run=run,
+        log_position=_position(governor, f"<{run}/released>", "release"),
+    )
+    return EvidenceStatement(
+        candidate=report,
+        site=rooms.settings.did,
+        dataset=rooms.log.iri("dataset", dataset.id),
+        dataset_digest=dataset.digest,
+        cohort=cohort_band(cohort),
+        exclusion_list_version=applied,
+        categories=dataset.metadata.category_iris,
+        legal_basis=dataset.legal_basis,
+        decisions=(
+            _begun(governor, contribution.id),
+            *(decided(rooms.log.iri("decision", act.id), act, request.agreement) for act in acts),
+        ),
+        gates=GateRecord.of(gates),
+        measurements=(counted,),
+        privacy=privacy_spent(governor, plan, contribution.id),
+        grounds=_grounds(acts),
+    )
+
+
 def decided(iri: str, act: DecidedAct, basis: str | None) -> Decided:
     """A decided act as evidence and certificates tell it; ``iri`` names the decision in this party's log."""
     if act.position is None:
@@ -149,6 +200,15 @@ def _texts(value: Value) -> tuple[str, ...]:
 def privacy_spent(governor: Governor, plan: StudyPlan, contribution_run: str) -> PrivacySpent:
     """What taking part cost one patient of this site: the grant's ε, δ and ρ, graded with its assumptions."""
     grant = governor.grant(contribution_run)
+    if plan.exact:
+        return PrivacySpent(
+            epsilon=None,
+            delta=0.0,
+            mechanism=f"sums over at least {plan.minimum_sites} sites, without noise",
+            accountant="none: nothing bounds what exact sums tell of one patient",
+            assurance="declared",
+            assumptions=(EXACT_ASSUMPTION,),
+        )
     words = {"honest": plan.honest_sites, "colluders": plan.tolerated_colluders}
     return PrivacySpent(
         epsilon=grant.epsilon,

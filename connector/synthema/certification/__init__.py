@@ -29,6 +29,13 @@ from synthema.certification.receipts import ReceiptBook
 from synthema.certification.registry import Change, Outcome, Registry
 from synthema.certification.status import StatusRegister
 from synthema.certification.store import CertificateRecord, Holding
+from synthema.certification.study_report import (
+    ReportProof,
+    StudyReport,
+    read_study_report,
+    report_release,
+    verify_study_report,
+)
 from synthema.certification.uses import allowed_uses
 from synthema.certification.verification import CheckResult, VerificationReport, verify_package
 
@@ -59,9 +66,11 @@ __all__ = [
     "PrivacySpent",
     "ReceiptBook",
     "Registry",
+    "ReportProof",
     "SecondSignature",
     "Source",
     "StatusRegister",
+    "StudyReport",
     "UtilityBlock",
     "VerificationPolicy",
     "VerificationReport",
@@ -70,9 +79,12 @@ __all__ = [
     "cohort_band",
     "payload_of",
     "read_document",
+    "read_study_report",
     "reference",
     "release_activity",
+    "report_release",
     "verify_evidence",
     "verify_package",
+    "verify_study_report",
     "write_package",
 ]

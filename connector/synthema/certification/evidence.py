@@ -58,10 +58,12 @@ class EvidenceMaker:
         """Have heads cosigned like this before proofs are made of them; who does not answer, does not cosign."""
         self._seal = witness
 
-    def make(self, statement: EvidenceStatement, *, person: str | None = None) -> dict[str, Any]:
+    def make(
+        self, statement: EvidenceStatement, *, person: str | None = None, about: str = "SyntheticDataset"
+    ) -> dict[str, Any]:
         """Attest a statement in the site's log, and sign it with the proofs of all entries it rests on.
 
-        ``person`` is the IRI of the role account that answers for it. Raises
+        ``person`` is the IRI of the role account that answers for it, ``about`` what the candidate is. Raises
         :class:`InputError` for a statement of another site, a figure without a
         log entry, or one whose entry is not of the run that it names.
         """
@@ -76,7 +78,7 @@ class EvidenceMaker:
                     fix="give the position of the entry in which that request was answered",
                 )
         identifier = self._log.iri("evidence", new_id("evidence"))
-        entry = self._log.record(self._attestation(identifier, statement, person))
+        entry = self._log.record(self._attestation(identifier, statement, person, about))
         credential = {
             "@context": list(CONTEXTS),
             "id": identifier,
@@ -118,7 +120,7 @@ class EvidenceMaker:
                 fix="give the position of the entry in which that run was released",
             )
 
-    def _attestation(self, identifier: str, statement: EvidenceStatement, person: str | None) -> Activity:
+    def _attestation(self, identifier: str, statement: EvidenceStatement, person: str | None, about: str) -> Activity:
         now = self._clock.now()
         people = () if person is None else (Agent(person, "Person", acts_for=self._did),)
         return Activity(
@@ -129,7 +131,7 @@ class EvidenceMaker:
             ended=now,
             agents=(Agent(self._did, "Organization"), *people),
             used=(
-                Entity(candidate_iri(statement.candidate), ("SyntheticDataset",), digest=statement.candidate),
+                Entity(candidate_iri(statement.candidate), (about,), digest=statement.candidate),
                 Entity(statement.dataset, ("Dataset",), digest=statement.dataset_digest),
             ),
             generated=(Entity(identifier, ("Evidence",), "evidence", statement.digest),),

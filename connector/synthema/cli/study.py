@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from synthema.canonical import canonical_json
 from synthema.cli.client import call, call_served
-from synthema.cli.files import codebook_text
+from synthema.cli.files import codebook_text, read_bytes, read_json, write_new
 from synthema.cli.options import HERE, HomeOption
 from synthema.cli.output import Format, FormatOption, answer, progress, say, show_table, working
 
@@ -150,8 +152,10 @@ def _rounds_so_far(so_far: dict[str, Any] | None) -> str:
     """How far the rounds are, in a few words."""
     if so_far is None or not so_far["opened"]:
         return ""
-    spent = so_far["rho"] / so_far["rhoPlanned"]
-    return f", round {so_far['opened']} of at most {so_far['planned']}, {spent:.0%} of its privacy budget"
+    said = f", round {so_far['opened']} of at most {so_far['planned']}"
+    if not so_far["rhoPlanned"]:
+        return f"{said}, without noise"
+    return f"{said}, {so_far['rho'] / so_far['rhoPlanned']:.0%} of its privacy budget"
 
 
 @app.command("show")
@@ -165,6 +169,77 @@ def show(
     Example: synthema study show study-… --home hub
     """
     answer(call(home, "study/show", {"study": study}), output, _show)
+
+
+@app.command("report")
+def report(
+    study: Annotated[str, typer.Argument(help="Identifier of the study.")],
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="File to write, never overwritten: a page if it ends in .html, else the released JSON.",
+        ),
+    ] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option("--proof", metavar="FILE", show_default=False, help="Write what shows that it was permitted."),
+    ] = None,
+    home: HomeOption = HERE,
+    format_: FormatOption = Format.TEXT,
+) -> None:
+    """Show the released report of a study, or write it to a file as a page or as data.
+
+    Example: synthema study report study-… --output report.html --home hub
+    """
+    page = file is not None and file.suffix.lower() in (".html", ".htm")
+    found = call(home, "study/report", {"study": study, "page": page})
+    if file is not None:
+        write_new(file, found["page"].encode() if page else b64decode(found["content"]))
+    if proof is not None:
+        write_new(proof, canonical_json(found["proof"]))
+    written = [str(path) for path in (file, proof) if path is not None]
+
+    def text(value: dict[str, Any]) -> None:
+        if written:
+            say(f"{value['digest']} is in {' and '.join(written)}.")
+            return
+        figures = value["report"]["figures"]
+        rows = ((f["id"], f["definition"], f["value"], f["lower"], f["upper"], f["n"]) for f in figures["metrics"])
+        show_table(("Figure", "Of what", "Value", "95 % from", "to", "Patients"), rows, empty="It has no figures.")
+        say(*figures["notes"])
+
+    shown = {key: value for key, value in found.items() if key not in ("page", "content")}
+    answer({**shown, "files": written}, format_, text)
+
+
+@app.command("verify")
+def verify(
+    file: Annotated[Path, typer.Argument(help="The report, as JSON.", metavar="REPORT.json")],
+    proof: Annotated[Path, typer.Argument(help="What shows that it was permitted.", metavar="PROOF.json")],
+    home: HomeOption = HERE,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Check a released report against its proof: bytes, sites, decisions, log; exits 6 where something does not hold.
+
+    Example: synthema study verify report.json proof.json --home clinic
+    """
+    asked = {"content": b64encode(read_bytes(file)).decode(), "proof": read_json(proof)}
+
+    def text(value: dict[str, Any]) -> None:
+        noise = value["privacy"]
+        protected = f"ε = {noise['epsilon']:g}, δ = {noise['delta']:g}" if noise else "no noise"
+        say(
+            f"{value['title']}: this is the report that {value['coordinator']} released, and all {len(value['sites'])} "
+            f"sites whose data are in it permitted that.",
+            f"At least {value['smallestCount']} patients stand behind each figure; {protected}.",
+        )
+
+    answer(call(home, "study/verify", asked), output, text)
 
 
 @app.command("rounds")
@@ -237,14 +312,15 @@ def _show(study: dict[str, Any]) -> None:
         say(f"  {_carrier(engine)}")
     so_far = study.get("progress")
     if so_far:
+        cost = f"at ρ = {so_far['rho']:.4g} of {so_far['rhoPlanned']:.4g}" if so_far["rhoPlanned"] else "without noise"
         say(
-            f"  {so_far['opened']} of at most {so_far['planned']} rounds are open, at ρ = {so_far['rho']:.4g} of "
-            f"{so_far['rhoPlanned']:.4g}; {len(so_far['present'])} of {so_far['sites']} sites are with it now, "
+            f"  {so_far['opened']} of at most {so_far['planned']} rounds are open, {cost}; "
+            f"{len(so_far['present'])} of {so_far['sites']} sites are with it now, "
             f"{so_far['needed']} are needed."
         )
     say(*(f"  {_event(event)}" for event in study["events"]))
     result = study["result"] or {}
-    say(*(f"{key}: {result[key]}" for key in ("certificate", "package") if isinstance(result.get(key), str)))
+    say(*(f"{key}: {result[key]}" for key in ("certificate", "package", "report") if isinstance(result.get(key), str)))
 
 
 def _carrier(engine: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from synthema.canonical import MAX_JSON_BYTES, canonical_json, parse_json_strictly
+from synthema.canonical import MAX_JSON_BYTES, canonical_json, digest_bytes, parse_json_strictly
 from synthema.clock import Clock
 from synthema.config import Peer, Settings
 from synthema.dataspace.addresses import is_loopback
@@ -34,6 +34,7 @@ from synthema.provenance import ANSWER_HEADER, HEAD_HEADER, Heads
 TRANSFER_HEADER = "Synthema-Transfer"
 KEY_HEADER = "Idempotency-Key"
 DIGEST_HEADER = "Synthema-Digest"
+OCTETS = "application/octet-stream"
 
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=30.0, pool=5.0)
 _LONGEST_ANSWER = 60.0
@@ -119,6 +120,21 @@ class PeerClient:
         answer = self._send("POST", did, path, body=text, headers={"Content-Type": "text/plain; charset=utf-8"})
         return answer.status, answer.body.decode(errors="replace")
 
+    def post_octets(self, did: str, path: str, content: bytes) -> tuple[int, Any]:
+        """Send bytes with their digest; returns the status and the JSON of the answer (None when it holds no JSON)."""
+        headers = {"Content-Type": OCTETS, DIGEST_HEADER: digest_bytes(content)}
+        answer = self._post_body(did, path, content, headers, MAX_JSON_BYTES)
+        return answer.status, answer.json()
+
+    def get_octets(self, did: str, path: str, max_bytes: int) -> bytes:
+        """The bytes at a path; raises :class:`PeerError` where they are not those of the digest they came with."""
+        content, headers = self.get_file(did, path, max_bytes)
+        if headers.get(DIGEST_HEADER.lower()) != digest_bytes(content):
+            raise PeerError(
+                f"{did} sent other bytes than the digest beside them says", fix="it is asked again; see its operator"
+            )
+        return content
+
     def post_page(self, did: str, path: str, json: Any) -> tuple[Any, str | None]:
         """Like :meth:`post` for a paged answer: the JSON value and the path of the next page."""
         answer = self._post(did, path, json, None, MAX_JSON_BYTES)
@@ -190,10 +206,14 @@ class PeerClient:
 
     def _post(self, did: str, path: str, json: Any, key: str | None, max_bytes: int) -> _Answer:
         headers = {"Content-Type": "application/json"} | ({KEY_HEADER: key} if key else {})
+        return self._post_body(did, path, canonical_json(json), headers, max_bytes)
+
+    def _post_body(self, did: str, path: str, body: bytes, headers: dict[str, str], max_bytes: int) -> _Answer:
+        """Post, and show each other the heads of our logs on the way."""
         shown = self._heads.show(did) if self._heads is not None else None
         if shown is not None:
             headers[HEAD_HEADER] = shown
-        answer = self._send("POST", did, path, body=canonical_json(json), headers=headers, max_bytes=max_bytes)
+        answer = self._send("POST", did, path, body=body, headers=headers, max_bytes=max_bytes)
         if self._heads is not None and shown is not None:
             self._heads.answered(did, shown, answer.headers.get(ANSWER_HEADER.lower()))
         return answer

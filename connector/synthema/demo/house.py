@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,9 +54,9 @@ class House:
         person = self.call("people/register", {"roles": [role], "public_key": public})["person"]
         return Signatory(person, key)
 
-    def approve_plugins(self) -> None:
-        """Two people approve the exact files of each first-party plugin."""
-        for name in PLUGINS:
+    def approve_plugins(self, names: Iterable[str] = PLUGINS) -> None:
+        """Two people approve the exact files of each of these first-party plugins."""
+        for name in names:
             asked = self.call("plugin/signing", {"name": name})
             approvals = [{"person": s.person, "signature": s.sign(asked["sign"])} for s in self.signatories]
             self.call("plugin/approve", {"name": name, "digest": asked["digest"], "approvals": approvals})
@@ -76,15 +76,13 @@ class House:
             )
         return draft
 
-    def activate_assessment(self, thresholds: dict[str, float]) -> None:
-        """Put the shipped impact assessment in force with two signatures.
+    def activate_assessment(self, thresholds: dict[str, float], file: str = "synthetic-data.yaml") -> None:
+        """Put a shipped impact assessment in force with two signatures.
 
         The officer confirms its thresholds, and sets the given ones (gate → threshold) instead.
         """
-        text = (bundled("legal") / "dpia" / "synthetic-data.yaml").read_text(encoding="utf-8")
-        proposed = self.call(
-            "dpia/propose", {"text": text, "file": "synthetic-data.yaml", "confirm": True, "thresholds": thresholds}
-        )
+        text = (bundled("legal") / "dpia" / file).read_text(encoding="utf-8")
+        proposed = self.call("dpia/propose", {"text": text, "file": file, "confirm": True, "thresholds": thresholds})
         for signatory in self.signatories:
             signature = signatory.sign(proposed["sign"])
             self.call("dpia/sign", {"dpia": proposed["dpia"], "person": signatory.person, "signature": signature})

@@ -38,7 +38,7 @@ from synthema.federation.model import (
     state_to_json,
 )
 from synthema.federation.ports import ActivityLog, DidResolver, Signer, SiteSession
-from synthema.federation.privacy import MARGIN, NoiseShare, largest_number, noise_share
+from synthema.federation.privacy import MARGIN, NoiseShare, largest_number, share_in
 from synthema.federation.records import StudyRecords
 from synthema.federation.round import CoordinatorRound
 from synthema.federation.taking_up import kept_vector, take_up
@@ -304,7 +304,7 @@ class Coordinator:
         """The noise of the next round, if the plan still allows a round of this cost."""
         if len(records) >= plan.rounds:
             raise PluginError(f"the algorithm wants more than the {plan.rounds} agreed rounds", fix="plan more rounds")
-        share = noise_share(state.rho, state.sensitivity * plan.stability, plan.honest_sites, state.length)
+        share = share_in(plan, state)
         if sum(record.rho for record in records) + share.rho > plan.rho * (1 + MARGIN):
             raise PluginError("the algorithm wants to spend more than the plan's rho", fix="correct the algorithm")
         return share

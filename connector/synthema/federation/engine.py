@@ -51,7 +51,7 @@ class Passage:
     def __init__(
         self, *, largest: int = LARGEST_PARCEL, in_hand: int = MOST_IN_HAND, wait_seconds: float = 60.0
     ) -> None:
-        self._largest = largest
+        self.largest = largest
         self._room = in_hand
         self._wait_seconds = wait_seconds
         self._changed = threading.Condition()
@@ -62,9 +62,9 @@ class Passage:
 
         Raises :class:`InputError` for one that is too large, :class:`ConflictError` when no room came free in time.
         """
-        if size > self._largest:
+        if size > self.largest:
             raise InputError(
-                f"a parcel of {size} bytes is larger than the {self._largest} that are carried",
+                f"a parcel of {size} bytes is larger than the {self.largest} that are carried",
                 fix="ask for shorter vectors",
             )
         with self._changed:

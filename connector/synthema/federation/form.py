@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from synthema.budget import rho_of
 from synthema.canonical import digest
 from synthema.datasets.codebook import Codebook
 from synthema.errors import InputError
-from synthema.federation.model import SMALLEST_GROUP, PlanMember, PluginUse, StudyPlan
+from synthema.federation.model import SMALLEST_GROUP, Output, PlanMember, PluginUse, StudyPlan
 from synthema.ids import new_id
 from synthema.values import Closed, first_problem, fix_for_unknown
 
+NO_PRIVACY = "none"
+HELD_OUT = 0.2
+"""The share of patients that synthetic rows are measured against, unless a study says otherwise."""
 SCHEMA_ID = "https://w3id.org/synthema/study.schema.json"
 
 
@@ -49,11 +52,19 @@ class PrivacyChoice(Closed):
     delta: float = Field(gt=0, lt=1)
 
 
+def _none_in_words(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema that no noise is written as a word."""
+    schema["anyOf"] = [{"enum": [NO_PRIVACY, None]} if each == {"type": "null"} else each for each in schema["anyOf"]]
+
+
 class StudyFile(Closed):
     """What a researcher decides.
 
     Instead of ``sites``, ``catalogue: {words: [mgus, progression]}`` asks every partner whose catalogue record holds
-    these words. A complete file::
+    these words.
+    A study that ends in a report of aggregate figures (``outputs: [report]``) names a federated analysis as its
+    algorithm, e.g. ``statistics`` or ``regression``; it has no rows, no evaluators and no hold-out, and its action
+    is ``query aggregate``, ``analyse`` or ``train model``. A complete file::
 
     title: Progression from MGUS
     codebook: mgus
@@ -94,7 +105,10 @@ class StudyFile(Closed):
     algorithm: PluginChoice
     aggregator: PluginChoice = PluginChoice(plugin="secure-sum")
     evaluators: tuple[PluginChoice, ...] = ()
-    privacy: PrivacyChoice
+    privacy: PrivacyChoice | None = Field(
+        description="what one patient may lose; 'none' for a report of exact sums, which only some policies permit",
+        json_schema_extra=_none_in_words,
+    )
     rounds: int = Field(ge=1, le=10_000)
     minimum_sites: int = Field(ge=SMALLEST_GROUP)
     tolerated_colluders: int = Field(default=1, ge=0)
@@ -104,13 +118,19 @@ class StudyFile(Closed):
         description="rows that one patient can change after anonymisation: 1 when small classes are refused, "
         "k when they are suppressed; the noise grows with it, and a site refuses a study that says too little",
     )
-    holdout: float = Field(default=0.2, ge=0, lt=1)
-    rows: int = Field(ge=0, description="synthetic rows to make")
-    outputs: tuple[Literal["synthetic"], ...] = Field(
+    holdout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description=f"share of patients kept apart to measure the rows with: {HELD_OUT} unless said; none for a report",
+    )
+    rows: int = Field(default=0, ge=0, description="synthetic rows to make; none for a report")
+    outputs: tuple[Output, ...] = Field(
         default=("synthetic",),
         min_length=1,
         max_length=1,
-        description="what comes out: synthetic rows with a certificate, once every site has measured them",
+        description="what comes out: synthetic rows with a certificate, once every site has measured them; or a "
+        "report of aggregate figures, once every site has permitted it to leave",
     )
 
     @model_validator(mode="after")
@@ -120,6 +140,28 @@ class StudyFile(Closed):
         if self.sites and len(self.sites) < SMALLEST_GROUP:
             raise ValueError(f"sites: a sum of fewer than {SMALLEST_GROUP} sites protects nobody")
         return self
+
+    @field_validator("privacy", mode="before")
+    @classmethod
+    def _reads_none(cls, value: Any) -> Any:
+        return None if value == NO_PRIVACY else value
+
+    @model_validator(mode="after")
+    def _fits_its_output(self) -> Self:
+        if self.output == "synthetic":
+            if self.privacy is None:
+                raise ValueError("privacy: synthetic rows need epsilon and delta; only a report can do without noise")
+            return self
+        unfit = {"rows": self.rows, "evaluators": self.evaluators, "holdout": self.holdout}
+        for field, value in unfit.items():
+            if value:
+                raise ValueError(f"{field}: a report is made of sums over all patients and has none")
+        return self
+
+    @property
+    def output(self) -> Output:
+        """What comes out."""
+        return self.outputs[0]
 
     def with_sites(self, sites: tuple[SiteChoice, ...]) -> StudyFile:
         """The same study with the sites that a catalogue query found; raises :class:`InputError` for too few."""
@@ -157,6 +199,7 @@ class StudyFile(Closed):
                 raise InputError(f"the plugin '{choice.plugin}' is not approved here", fix="approve it first")
             return PluginUse(plugin=choice.plugin, digest=digests[choice.plugin], parameters=choice.parameters)
 
+        epsilon, delta = (0.0, 0.0) if self.privacy is None else (self.privacy.epsilon, self.privacy.delta)
         missing = [site.did for site in self.sites if site.did not in agreements]
         if missing:
             raise InputError(f"there is no agreement with {', '.join(missing)}", fix="negotiate the agreements first")
@@ -176,15 +219,16 @@ class StudyFile(Closed):
                 algorithm=use(self.algorithm),
                 aggregator=use(self.aggregator),
                 evaluators=tuple(use(choice) for choice in self.evaluators),
-                epsilon=self.privacy.epsilon,
-                delta=self.privacy.delta,
-                rho=rho_of(self.privacy.epsilon, self.privacy.delta),
+                output=self.output,
+                epsilon=epsilon,
+                delta=delta,
+                rho=rho_of(epsilon, delta) if epsilon else 0.0,
                 permit=self.permit,
                 rounds=self.rounds,
                 minimum_sites=self.minimum_sites,
                 tolerated_colluders=self.tolerated_colluders,
                 stability=self.stability,
-                holdout=self.holdout,
+                holdout=(HELD_OUT if self.holdout is None else self.holdout) if self.output == "synthetic" else 0.0,
                 rows=self.rows,
                 codebook=codebook,
                 codebook_digest=codebook.digest,

@@ -11,7 +11,6 @@ attachment in one piece of bytes::
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -99,18 +98,6 @@ class Parcel:
         if parcel.message.attachment != expected:
             raise IntegrityError("the attached vector is not the one the message names", fix="send it again")
         return parcel
-
-    def to_json(self) -> dict[str, str]:
-        """The parcel for a transport that carries JSON only."""
-        return {"parcel": base64.b64encode(self.to_bytes()).decode()}
-
-    @classmethod
-    def from_json(cls, value: Any) -> Parcel:
-        """Read what :meth:`to_json` wrote."""
-        try:
-            return cls.from_bytes(base64.b64decode(value["parcel"], validate=True))
-        except (TypeError, KeyError, ValueError, binascii.Error) as error:
-            raise InputError("this is not a federation parcel", fix='send {"parcel": "<base64>"}') from error
 
 
 def message_from_json(value: Any) -> Message:

@@ -22,6 +22,9 @@ from synthema.values import Closed
 SMALLEST_GROUP = 3
 """Fewest surviving sites of a sum: with two, each could subtract itself and read the other."""
 
+Output = Literal["synthetic", "report"]
+"""What a study ends in: synthetic rows with a certificate, or a report of aggregate figures."""
+
 
 class PluginUse(Closed):
     """A plugin at one exact state of its files, with its parameters."""
@@ -55,12 +58,12 @@ class CarriedBy(Closed):
 class StudyPlan(Closed):
     """All that is agreed before the first round, the same at every party: its digest stands in every message.
 
-    ``rho`` is the whole zero-concentrated privacy loss for one row of a table,
-    ``stability`` the rows that one patient's record can change in the anonymised
-    table (so noise is made ``stability`` times larger). ``codebook`` describes the
-    tables after anonymisation. ``bound`` is the largest count a site may
-    report; ``tolerated_colluders`` the sites that may side with the
-    coordinator without weakening the privacy of the others.
+    ``output`` is what the opened sums are made into: synthetic rows, or a report of aggregate figures. ``rho`` is the
+    whole zero-concentrated privacy loss for one row of a table; a plan for a report may say 0, and ``epsilon`` and
+    ``delta`` too: its sums are exact, and nothing bounds what they tell. ``stability`` is how many rows one patient's
+    record can change in the anonymised table (so noise is made ``stability`` times larger). ``codebook`` describes
+    the tables after anonymisation. ``bound`` is the largest count a site may report; ``tolerated_colluders`` the
+    sites that may side with the coordinator without weakening the privacy of the others.
     """
 
     id: str
@@ -74,9 +77,10 @@ class StudyPlan(Closed):
     algorithm: PluginUse
     aggregator: PluginUse
     evaluators: tuple[PluginUse, ...] = ()
-    epsilon: float = Field(gt=0)
-    delta: float = Field(gt=0, lt=1)
-    rho: float = Field(gt=0)
+    output: Output = Field(default="synthetic", exclude_if=lambda value: value == "synthetic")
+    epsilon: float = Field(ge=0)
+    delta: float = Field(ge=0, lt=1)
+    rho: float = Field(ge=0)
     rounds: int = Field(ge=1, le=10_000)
     minimum_sites: int = Field(ge=SMALLEST_GROUP)
     tolerated_colluders: int = Field(default=1, ge=0)
@@ -123,8 +127,17 @@ class StudyPlan(Closed):
         return self
 
     @model_validator(mode="after")
+    def _protects_each_patient(self) -> Self:
+        figures = (self.epsilon, self.delta, self.rho)
+        if any(figures) and not all(figures):
+            raise ValueError("privacy: give epsilon, delta and rho, or none of them")
+        if self.exact and self.output != "report":
+            raise ValueError("privacy: only a report can be made of sums without noise, no rows")
+        return self
+
+    @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if delta_of(self.rho, self.epsilon) > self.delta * (1 + MARGIN):
+        if not self.exact and delta_of(self.rho, self.epsilon) > self.delta * (1 + MARGIN):
             raise ValueError("rho: costs more than epsilon and delta allow")
         if self.codebook_digest != self.codebook.digest:
             raise ValueError("codebook_digest: is not the digest of the codebook")
@@ -150,9 +163,18 @@ class StudyPlan(Closed):
         """The sites whose noise can be relied on in every opened sum."""
         return self.minimum_sites - self.tolerated_colluders
 
+    @property
+    def exact(self) -> bool:
+        """Whether the sums carry no noise: no differential privacy is promised, and none is claimed."""
+        return self.rho == 0
+
     def algorithm_plan(self) -> Plan:
-        """What the federated algorithm is told."""
-        return Plan(self.codebook, self.rho, self.rows, self.algorithm.parameters)
+        """What the federated algorithm is told.
+
+        An algorithm divides a loss over its rounds, so it is given one to divide where the sums are exact; nobody
+        draws noise by it then.
+        """
+        return Plan(self.codebook, 1.0 if self.exact else self.rho, self.rows, self.algorithm.parameters)
 
 
 class SiteLimits(Closed):
@@ -167,7 +189,7 @@ class SiteLimits(Closed):
     algorithm_digest: str
     aggregator_digest: str
     rounds: int = Field(ge=1)
-    rho: float = Field(gt=0)
+    rho: float = Field(ge=0)
     minimum_sites: int = Field(default=SMALLEST_GROUP, ge=SMALLEST_GROUP)
     tolerated_colluders: int = Field(default=1, ge=0)
     stability: int = Field(default=1, ge=1)

@@ -25,12 +25,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthema.errors import InputError, PluginError
 from synthema.federation.noise import discrete_gaussian
+from synthema.spi.model import State
+
+if TYPE_CHECKING:
+    from synthema.federation.model import StudyPlan
 
 MARGIN = 1e-9
 _STEP = 1.005
@@ -69,6 +74,13 @@ def noise_share(rho: float, sensitivity: float, honest: int, length: int) -> Noi
     return NoiseShare(sigma, cost)
 
 
+def share_in(plan: StudyPlan, state: State) -> NoiseShare:
+    """The noise each site of a study adds in the round that a state asks for; none where the plan's sums are exact."""
+    if plan.exact:
+        return NoiseShare(0.0, 0.0)
+    return noise_share(state.rho, state.sensitivity * plan.stability, plan.honest_sites, state.length)
+
+
 def cost_of_sum(sigma: float, sensitivity: float, sites: int, length: int) -> float:
     """ρ of the sum of ``sites`` discrete Gaussians of scale ``sigma`` (Kairouz et al. 2021, proposition 14)."""
     gap = 10 * sum(math.exp(-2 * (math.pi * sigma) ** 2 * k / (k + 1)) for k in range(1, sites))
@@ -100,9 +112,14 @@ def largest_number(sigma: float, bound: int, members: int) -> int:
 
 
 def noised(vector: NDArray[np.int64], sigma: float, bound: int, members: int) -> NDArray[np.int64]:
-    """The vector plus exact discrete Gaussian noise; raises :class:`InputError` if a sum could overflow 63 bits."""
+    """The vector plus exact discrete Gaussian noise; none where ``sigma`` is 0, as in a plan whose sums are exact.
+
+    Raises :class:`InputError` if a sum could overflow 63 bits.
+    """
     if bound + _TAIL * sigma >= (2**63 - 1) // members:
         raise InputError("the sum of all sites could overflow", fix="lower the plan's bound on counts, or raise rho")
+    if sigma == 0:
+        return vector
     draws = discrete_gaussian(sigma, len(vector))
     draws += vector
     return draws

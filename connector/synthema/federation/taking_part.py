@@ -34,7 +34,7 @@ from synthema.federation.model import (
     state_from_json,
 )
 from synthema.federation.ports import SiteSession
-from synthema.federation.privacy import MARGIN, NoiseShare, clipped, largest_number, noise_share, noised
+from synthema.federation.privacy import MARGIN, NoiseShare, clipped, largest_number, noised, share_in
 from synthema.federation.round import SiteRound
 from synthema.ids import require_id
 from synthema.spi.model import Contribution, State
@@ -275,7 +275,7 @@ class Part:
         self._demand(number <= limits.rounds, f"round {number} goes beyond the {limits.rounds} rounds granted")
         # A row that changes a vector of integers at all changes it by at least 1.
         self._demand(state.sensitivity >= 1, f"a sensitivity of {state.sensitivity:g} understates what one row changes")
-        share = noise_share(state.rho, state.sensitivity * plan.stability, plan.honest_sites, state.length)
+        share = share_in(plan, state)
         self._demand(
             spent + share.rho <= limits.rho * (1 + MARGIN),
             f"this round costs rho {share.rho:.4g}; {max(limits.rho - spent, 0):.4g} of {limits.rho:g} granted is left",

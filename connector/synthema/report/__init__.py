@@ -32,6 +32,7 @@ from synthema.report.model import (
 )
 from synthema.report.render import render
 from synthema.report.run_report import Figure, RunReport, Step, render_run_report, run_story
+from synthema.report.study_report import render_study_report, study_story
 
 __all__ = [
     "Actor",
@@ -71,6 +72,8 @@ __all__ = [
     "render",
     "render_evaluation_report",
     "render_run_report",
+    "render_study_report",
     "run_story",
+    "study_story",
     "verification_item",
 ]

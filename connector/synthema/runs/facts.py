@@ -19,7 +19,7 @@ from synthema.policy import AccessRequest, Fact
 from synthema.policy.model import Value
 from synthema.provenance import ProvenanceLog
 from synthema.runs.circumstances import audit_head_age, earlier_runs, environment
-from synthema.runs.model import ACTIONS, RunRequest
+from synthema.runs.model import ACTIONS, IN_ROUNDS, RunRequest, Step
 from synthema.runs.sandbox import Sandbox
 from synthema.spi import ApprovedPlugin
 from synthema.vocabulary import Hierarchy, Vocabulary
@@ -27,6 +27,8 @@ from synthema.vocabulary.namespaces import ODRL, SYN
 
 OUTPUT_TERMS = {"synthetic": "synthetic", "aggregate": "aggregate", "masked": "masked", "anonymised": "anonymised"}
 ROLE_TERMS = {"site": "site", "hub": "hub", "registry": "registry"}
+FEWEST = "fewest"
+"""The parameter of a federated analysis that says below how many patients it shows nothing."""
 PRIVATE = "differential-privacy"  # a generator that promises it not has no ε, and 0 would be a lie
 
 
@@ -110,14 +112,12 @@ class FactFinder:
             SYN + "pluginDigest": tuple(sorted(plugin.digest for plugin in plugins.values())),
             SYN + "specialCategory": True,  # health data always are (GDPR 9(1))
         }
-        if request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE:
+        if _bounds_loss(request, plugins):
             facts |= {SYN + "epsilonRequested": request.epsilon, SYN + "delta": request.delta}
-        # What others will see is made by the last anonymiser of the chain.
-        last = request.compute if request.kind == "anonymiser" else request.anonymise
-        smallest_class = last.parameters.get("k")
-        if isinstance(smallest_class, int):
-            facts[SYN + "minCellCount"] = smallest_class
-        fields = last.parameters.get("fields", request.anonymise.parameters.get("fields"))
+        smallest = _smallest_count(request, plugins)
+        if smallest is not None:
+            facts[SYN + "minCellCount"] = smallest
+        fields = _last_anonymiser(request).parameters.get("fields", request.anonymise.parameters.get("fields"))
         if isinstance(fields, list) and fields and all(isinstance(name, str) for name in fields):
             facts[SYN + "fieldSet"] = tuple(sorted(fields))
         found = {operand: Fact(value, request_iri) for operand, value in facts.items()}
@@ -282,6 +282,34 @@ class FactFinder:
         except DeniedError:
             return {}
         return self.budget.facts(account)
+
+
+def _bounds_loss(request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> bool:
+    """Whether ε and δ bound what a request makes known.
+
+    Of exact sums over several sites nothing is bounded, so they have no ε: 0 would say that they tell nothing.
+    """
+    if request.kind in IN_ROUNDS:
+        return request.epsilon > 0
+    return request.kind != "generator" or plugins[request.compute.plugin].manifest.guarantee.kind == PRIVATE
+
+
+def _last_anonymiser(request: RunRequest) -> Step:
+    """The last anonymiser of the chain: it makes what others will see."""
+    return request.compute if request.kind == "anonymiser" else request.anonymise
+
+
+def _smallest_count(request: RunRequest, plugins: Mapping[str, ApprovedPlugin]) -> int | None:
+    """The fewest patients that stand behind a published figure, as the request has it.
+
+    What a federated analysis publishes are sums over sites: its own ``fewest`` counts there, and not the smallest
+    class of one site's table.
+    """
+    found = _last_anonymiser(request).parameters.get("k")
+    if request.kind == "federated-analysis":
+        known = {each.name: each.default for each in plugins[request.compute.plugin].manifest.parameters}
+        found = request.compute.parameters.get(FEWEST, known.get(FEWEST))
+    return found if isinstance(found, int) else None
 
 
 def _resolved(terms: Hierarchy, field: str, text: str) -> str:

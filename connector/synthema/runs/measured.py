@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from synthema.dpia import Evidence, measured
 from synthema.policy import Fact
+from synthema.runs.model import IN_ROUNDS
 from synthema.runs.session import GovernedSession
 from synthema.spi.model import Evaluation
 from synthema.vocabulary.namespaces import SYN
@@ -77,8 +78,9 @@ def evidence_of(
         measured("cohortSize", train + prepared.holdout.height, train, at, source),
         measured("contributingParties", session.request.contributing_parties, train, at, source),
         measured("isolationLevel", session.isolation.level, 1, at, source),
-        measured("privacyLoss", grant.epsilon, 1, at, source),
     ]
+    if grant.epsilon or session.request.kind not in IN_ROUNDS:  # the loss of exact sums over sites has no bound
+        inside.append(measured("privacyLoss", grant.epsilon, 1, at, source))
     metrics = () if evaluation is None else evaluation.metrics
     return inside + [measured(m.id, m.value, m.n, at, source, lower=m.lower, upper=m.upper) for m in metrics]
 

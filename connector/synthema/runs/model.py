@@ -14,7 +14,7 @@ from synthema.values import Closed
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 OutputClass = Literal["synthetic", "aggregate", "masked", "anonymised"]
-ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis", "anonymiser"]
+ComputeKind = Literal["generator", "federated-algorithm", "evaluator", "analysis", "federated-analysis", "anonymiser"]
 
 
 OUTPUTS: dict[ComputeKind, OutputClass] = {
@@ -22,18 +22,28 @@ OUTPUTS: dict[ComputeKind, OutputClass] = {
     "federated-algorithm": "masked",
     "evaluator": "aggregate",
     "analysis": "aggregate",
+    "federated-analysis": "aggregate",
     "anonymiser": "anonymised",
 }
-"""What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate."""
+"""What each kind of run gives. It follows from the kind; a request cannot call rows an aggregate.
+
+Masked vectors leave both kinds of federated run. What is made of their sum differs, and policies see it: figures on
+groups of patients, or (by the act of making synthetic data) rows.
+"""
 
 ACTIONS: dict[ComputeKind, tuple[str, ...]] = {
     "generator": (SYN + "synthesise",),
     "federated-algorithm": (SYN + "synthesise", SYN + "contributeUpdate", SYN + "trainModel"),
     "evaluator": (SYN + "evaluateModel", SYN + "review"),
     "analysis": (SYN + "analyse", SYN + "queryAggregate"),
+    "federated-analysis": (SYN + "analyse", SYN + "queryAggregate", SYN + "trainModel"),
     "anonymiser": (ODRL + "anonymize",),
 }
 """The acts each kind of run is, as IRIs: policies are asked about the true act."""
+
+
+IN_ROUNDS: frozenset[ComputeKind] = frozenset({"federated-algorithm", "federated-analysis"})
+"""The kinds of run that take part in a study's rounds: what leaves them is masked."""
 
 
 class Step(Closed):

@@ -22,7 +22,7 @@ from synthema.runs import store
 from synthema.runs.circumstances import earlier_acts
 from synthema.runs.facts import OUTPUT_TERMS, FactFinder
 from synthema.runs.measured import run_facts
-from synthema.runs.model import OutputClass, RunRequest
+from synthema.runs.model import IN_ROUNDS, OutputClass, RunRequest
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ class ReleaseDesk:
     def of_output(self, session: GovernedSession, figures: Sequence[Evidence]) -> tuple[DecidedAct, ...]:
         """Whether a run's own output may leave; nothing to decide for a masked contribution, which has left already."""
         request = session.request
-        if request.output == "masked":
+        if request.kind in IN_ROUNDS:
             return ()
         spent = {SYN + "epsilonRemaining": _set_aside(self._run(request.id))}
-        access = self._access(session, EXPORT, request.output, figures, spent)
+        access = self._access(request, session.prepared.exclusion_list, EXPORT, request.output, figures, spent)
         return (decide_act(self._rooms, access, self._rooms.log.iri("run", request.id), request.agreement),)
 
     def of_candidate(
@@ -158,22 +158,36 @@ class ReleaseDesk:
         ``candidate`` is its IRI, ``contribution`` the run in which this site took part in making it: what that cost
         a patient is what the candidate's release costs.
         """
-        made = self._run(contribution)
+        made, request = self._run(contribution), session.request
         grant = self._rooms.log.iri("grant", session.grant.id)
         spent = {
             SYN + "epsilonRequested": Fact(made.request.epsilon, grant),
             SYN + "delta": Fact(made.request.delta, grant),
             SYN + "epsilonRemaining": _set_aside(made),
         }
+        applied = session.prepared.exclusion_list
         return tuple(
             decide_act(
                 self._rooms,
-                self._access(session, action, "synthetic", figures, spent),
+                self._access(request, applied, action, "synthetic", figures, spent),
                 candidate,
-                session.request.agreement,
+                request.agreement,
             )
             for action in (EXPORT, CERTIFY)
         )
+
+    def of_report(
+        self, contribution: store.RunRecord, applied: int, figures: Sequence[Evidence], report: str
+    ) -> tuple[DecidedAct, ...]:
+        """Whether the report that a study made of its sums may leave, as far as this site's data are in it.
+
+        ``contribution`` is the run in which this site took part, ``applied`` the exclusion list it was made with,
+        ``report`` the report's IRI. Of exact sums no loss is told: there is no bound on it.
+        """
+        spent = {SYN + "epsilonRemaining": _set_aside(contribution)}
+        request = contribution.request
+        access = self._access(request, applied, EXPORT, "aggregate", figures, spent)
+        return (decide_act(self._rooms, access, report, request.agreement),)
 
     def keep(
         self, connection: Connection, request: RunRequest, acts: Sequence[DecidedAct], at: datetime
@@ -202,19 +216,19 @@ class ReleaseDesk:
 
     def _access(
         self,
-        session: GovernedSession,
+        request: RunRequest,
+        applied: int,
         action: str,
         output: OutputClass,
         figures: Sequence[Evidence],
         spent: Mapping[str, Fact | None],
     ) -> AccessRequest:
         """The request of a run, asked again about its output: the facts of now, and what the run itself has shown."""
-        request, rooms = session.request, self._rooms
+        rooms = self._rooms
         plugins = {step.plugin: rooms.plugins.require(step.plugin) for _, step, _ in request.chain}
         found = self._facts.access_request(request, plugins, rooms.clock.now())
         run = rooms.log.iri("run", request.id)
         measuring = request.compute if request.kind in ("evaluator", "analysis", "anonymiser") else request.evaluate
-        applied = session.prepared.exclusion_list
         shown: dict[str, Fact | None] = {
             SYN + "outputClass": Fact(rooms.policies.vocabulary.data_formats.resolve(OUTPUT_TERMS[output]), run),
             SYN + "exclusionListVersion": Fact(applied, rooms.log.iri("exclusion-list", str(applied))),

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from synthema.runs import store
-from synthema.runs.model import Grant, RunRequest, RunState
+from synthema.runs.model import IN_ROUNDS, Grant, RunRequest, RunState
 from synthema.runs.store import RunRecord
 
 if TYPE_CHECKING:
     from synthema.runs.rooms import Rooms
-
-BY_ROUNDS = "federated-algorithm"
 
 
 def set_aside(rooms: Rooms, connection: Connection, request: RunRequest, grant: Grant) -> str | None:
@@ -34,7 +32,7 @@ def begin(rooms: Rooms, connection: Connection, run: str) -> None:
     """A run starts: what was set aside is spent, or opened for its rounds."""
     record = store.find(connection, run)
     if record.reservation is not None:
-        step = rooms.budget.open_parts if record.request.kind == BY_ROUNDS else rooms.budget.spend
+        step = rooms.budget.open_parts if record.request.kind in IN_ROUNDS else rooms.budget.spend
         step(connection, record.reservation)
 
 
@@ -55,7 +53,7 @@ def end(rooms: Rooms, connection: Connection, record: RunRecord, *, crashed: boo
         return
     if record.state is not RunState.GRANTED:
         rooms.budget.free_rest(connection, record.reservation, "the run ended; no round spent this")
-    elif crashed and record.request.kind != BY_ROUNDS:
+    elif crashed and record.request.kind not in IN_ROUNDS:
         rooms.budget.spend(connection, record.reservation)
     else:
         rooms.budget.cancel(connection, record.reservation)

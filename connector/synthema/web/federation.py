@@ -5,8 +5,6 @@ To take part, a site is ordered by a transfer of the format ``Synthema-Compute``
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,11 +16,14 @@ from synthema.assembly.engines.common import CERTIFICATES
 from synthema.assembly.permitting import published_status
 from synthema.assembly.plans import read_plan
 from synthema.errors import InputError
+from synthema.federation import Passage
+from synthema.web.octets import octets_response, parcel_of
 from synthema.web.protocol import Callers
 from synthema.web.security import json_response, read_json
 
 POLL_SECONDS = 5.0
-OCTETS = "application/octet-stream"
+ROOM_SECONDS = 10.0
+"""How long a parcel waits for room before its site is told to come again."""
 
 
 def federation_router(connector: Connector, callers: Callers) -> APIRouter:
@@ -60,26 +61,22 @@ def _add_site_routes(router: APIRouter, connector: Connector, callers: Callers) 
 
 
 def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -> None:
-    coordinator = connector.coordinator
+    coordinator, passage = connector.coordinator, Passage(wait_seconds=ROOM_SECONDS)
 
     @router.get("/studies/{study}/next")
     async def next_parcel(study: str, request: Request) -> Response:
-        def parcel() -> bytes | None:
+        def answer() -> Response:
             caller = callers.caller(request)
-            return coordinator.next(study, caller.did, _number(request.query_params, "after"), POLL_SECONDS)
+            parcel = coordinator.next(study, caller.did, _number(request.query_params, "after"), POLL_SECONDS)
+            return octets_response(parcel or b"")
 
-        content = await run_in_threadpool(parcel)
-        return Response(content, media_type=OCTETS) if content is not None else Response(b"", media_type=OCTETS)
+        return await run_in_threadpool(answer)
 
     @router.post("/studies/{study}/answers")
     async def take(study: str, request: Request) -> Response:
         caller = await run_in_threadpool(callers.caller, request)
-        value = await read_json(request)
-
-        def hand_in() -> None:
-            coordinator.handle(study, caller.did, _bytes_of(value, "parcel"))
-
-        await run_in_threadpool(hand_in)
+        async with parcel_of(request, passage) as parcel:
+            await run_in_threadpool(coordinator.handle, study, caller.did, parcel)
         return json_response({"taken": True})
 
     @router.post(CERTIFICATES.removeprefix("/federation"))
@@ -94,10 +91,10 @@ def _add_hub_routes(router: APIRouter, connector: Connector, callers: Callers) -
 
     @router.get("/studies/{study}/candidate")
     async def candidate(study: str, request: Request) -> Response:
-        def rows() -> bytes:
-            return connector.conductor.candidate(study, callers.caller(request).did)
+        def answer() -> Response:
+            return octets_response(connector.conductor.candidate(study, callers.caller(request).did))
 
-        return Response(await run_in_threadpool(rows), media_type=OCTETS)
+        return await run_in_threadpool(answer)
 
 
 def witness_router(connector: Connector) -> APIRouter:
@@ -137,14 +134,3 @@ def _number(query: Mapping[str, str], field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise InputError(f"'{field}' is not a whole number from 0", fix=f"send ?{field}=<number>")
     return int(text)
-
-
-def _bytes_of(value: Any, field: str) -> bytes:
-    text = value.get(field) if isinstance(value, dict) else None
-    fix = f'send {{"{field}": "<base64>"}}'
-    if not isinstance(text, str):
-        raise InputError(f"'{field}' is missing", fix=fix)
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InputError(f"'{field}' is not base64", fix=fix) from error

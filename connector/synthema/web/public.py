@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from synthema.assembly import Connector
+from synthema.federation.engine import LARGEST_PARCEL
 from synthema.web.catalogue import catalogue_router
 from synthema.web.claims import credential_router
 from synthema.web.computations import computations_router
@@ -16,14 +17,12 @@ from synthema.web.receipts import receipts_router
 from synthema.web.security import Security, install_guards
 from synthema.web.withdrawals import withdrawal_router
 
-MAX_ANSWER_BYTES = 512 * 1024 * 1024  # a masked vector travels in an answer
-
 
 def public_app(connector: Connector) -> FastAPI:
     """The application on the public port."""
     app = FastAPI(title=connector.settings.name, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(LogHeads, heads=connector.heads)
-    install_guards(app, larger={"/federation/studies/": MAX_ANSWER_BYTES})
+    install_guards(app, larger={"/federation/studies/": LARGEST_PARCEL})
     claims = connector.claims
     security = Security(
         connector.settings,

@@ -12,9 +12,14 @@ from pydantic import Field
 from synthema.assembly.conductor import read_study
 from synthema.assembly.operations.datasets import codebook_of
 from synthema.assembly.operations.registry import Input, Nothing, operation
+from synthema.assembly.reporting import released_report
 from synthema.assembly.study_store import FINAL, ConductedStudy
-from synthema.errors import NotFoundError
+from synthema.canonical import digest_bytes
+from synthema.certification import ReportProof, read_document, read_study_report, verify_study_report
+from synthema.clock import to_text
+from synthema.errors import InputError, NotFoundError
 from synthema.federation import StudyPlan, kept_vector
+from synthema.report import render_study_report
 
 if TYPE_CHECKING:
     from synthema.assembly.connector import Connector
@@ -98,6 +103,59 @@ def list_studies(connector: Connector, given: Nothing) -> list[dict[str, Any]]:
     return [
         {"id": s.id, "title": s.title, "state": str(s.state), "reason": s.reason} for s in connector.conductor.studies()
     ]
+
+
+class WantedReport(OneStudy):
+    """The report of a study, as data and, if wanted, as a page."""
+
+    page: bool = Field(default=False, description="also as one self-contained HTML file")
+
+
+@operation("study/report")
+def show_report(connector: Connector, given: WantedReport) -> dict[str, Any]:
+    """The released report of a study, its digest, and what shows that it was permitted; the bytes are base64."""
+    content, proof = released_report(connector.governor, connector.conductor.study(given.study).result)
+    report, digest = read_study_report(content), digest_bytes(content)
+    found = {
+        "study": given.study,
+        "digest": digest,
+        "report": report.as_json(),
+        "content": base64.b64encode(content).decode(),
+        "proof": proof,
+    }
+    if given.page:
+        parties = {did: peer.name for did, peer in connector.parties.items()}
+        names = {connector.settings.did: connector.settings.name, **parties}
+        found["page"] = render_study_report(report, digest, names, to_text(connector.clock.now())[:10])
+    return found
+
+
+class ReportToVerify(Input):
+    """A report as it was released (base64 of its bytes) and its proof."""
+
+    content: str
+    proof: dict[str, Any]
+
+
+@operation("study/verify")
+def verify_report(connector: Connector, given: ReportToVerify) -> dict[str, Any]:
+    """Check a released report against its proof, with the identities this connector knows; its sites and protection."""
+    try:
+        content = base64.b64decode(given.content, validate=True)
+    except ValueError as error:
+        raise InputError("the content is not base64", fix="send the bytes of the report as base64") from error
+    proof = read_document(ReportProof, given.proof)
+    report = verify_study_report(content, proof, connector.resolver, connector.clock.now())
+    return {
+        "verified": True,
+        "digest": proof.report,
+        "title": report.title,
+        "study": report.study,
+        "coordinator": report.coordinator,
+        "sites": list(report.sites),
+        "privacy": None if report.privacy is None else report.privacy.as_json(),
+        "smallestCount": report.smallest_count,
+    }
 
 
 class ReceivedVector(Input):

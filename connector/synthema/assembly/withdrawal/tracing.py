@@ -21,6 +21,7 @@ from synthema.assembly.withdrawal.model import Derived, Kind, Touch, Trace
 from synthema.assembly.withdrawal.walking import LogWalk
 from synthema.canonical import canonical_json
 from synthema.certification import candidate_iri
+from synthema.certification.study_report import REPORT_TYPE
 from synthema.config import Settings
 from synthema.consent import OptOut, OptOutState, Question, machine_for
 from synthema.consent import store as consent_store
@@ -31,7 +32,7 @@ from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog
 from synthema.provenance.model import SYNTHEMA
 from synthema.runs import store as run_store
 from synthema.runs.facts import FactFinder
-from synthema.runs.model import FINAL_STATES, Artefact, RunRequest, RunState
+from synthema.runs.model import FINAL_STATES, IN_ROUNDS, Artefact, RunRequest, RunState
 from synthema.runs.store import RunRecord
 from synthema.storage import Database
 
@@ -39,6 +40,7 @@ OUTPUTS: Final[Mapping[str, Kind]] = {
     "Evidence": Kind.EVIDENCE,
     "Certificate": Kind.CERTIFICATE,
     "SyntheticDataset": Kind.SYNTHETIC,
+    REPORT_TYPE: Kind.AGGREGATE,
     "MaskedVector": Kind.MASKED,
     "Aggregate": Kind.MASKED,
 }
@@ -154,7 +156,7 @@ class SiteTracer:
         return [*made, *further], complete
 
     def _running(self, run: RunRecord, how: Touch) -> Derived:
-        in_rounds = run.request.kind in ("federated-algorithm", "evaluator") and run.state is RunState.RUNNING
+        in_rounds = run.request.kind in (*IN_ROUNDS, "evaluator") and run.state is RunState.RUNNING
         kind = Kind.QUARANTINED if run.state in (RunState.QUARANTINED, RunState.AWAITING) else Kind.RUN
         label = f"run for {run.request.purpose}, {run.request.action}, begun {run.created_at:%Y-%m-%d %H:%M} UTC"
         details = {"rounds": in_rounds, "study": run.request.study}
@@ -199,12 +201,11 @@ class SiteTracer:
         )  # fmt: skip
 
     def _candidates(self, run: RunRecord) -> set[str]:
-        """The synthetic rows of a study that this site measured in any of its evaluations."""
+        """What this site measured or judged of a study: synthetic rows in an evaluation, a report beside its part."""
         with self._sources.database.read() as connection:
             runs = _runs_naming(connection, "study", run.request.study or "")
-        measured = [
-            r for r in runs if r.request.kind == "evaluator" and r.request.plan_digest == run.request.plan_digest
-        ]
+        kinds = ("evaluator", "federated-analysis")
+        measured = [r for r in runs if r.request.kind in kinds and r.request.plan_digest == run.request.plan_digest]
         return {thing for one in measured for thing in self._walk.measured_in(self._iri("run", one.id))}
 
     def _walked(self, made: Iterable[Derived], how: Touch) -> tuple[list[Derived], bool]:
@@ -265,20 +266,29 @@ class HubTracer:
     def _dataset(self, study: ConductedStudy, certificates: tuple[str, ...]) -> Derived:
         candidate = study.candidate or ""
         package = (study.result or {}).get("package")
+        is_report = (study.plan or {}).get("output") == "report"
+        made = "report of figures" if is_report else "synthetic dataset"
+        sums = "noised sums" if (study.plan or {}).get("rho") else "exact sums"
         return Derived(
             candidate_iri(candidate),
-            Kind.SYNTHETIC,
-            f"synthetic dataset '{study.title}' with the noised sums it was made from",
+            Kind.AGGREGATE if is_report else Kind.SYNTHETIC,
+            f"{made} '{study.title}' with the {sums} it was made from",
             digest=candidate,
             run=study.id,
             shown=_shown_by_study(study),
             gone=study.state in (ConductState.STOPPED, ConductState.FAILED, ConductState.REFUSED),
-            details={"certificates": list(certificates), "study": study.id, "artefact": package},
+            details={
+                "certificates": list(certificates),
+                "study": study.id,
+                "artefact": package or (study.result or {}).get("report"),
+            },
         )
 
     def _evidence(self, study: ConductedStudy) -> list[str]:
-        document: Any = (study.result or {}).get("document") or {}
+        result = study.result or {}
+        document: Any = result.get("document") or {}
         subject = document.get("credentialSubject") if isinstance(document, dict) else None
+        subject = subject or result.get("proof")  # of a report
         named = subject.get("evidence", []) if isinstance(subject, dict) else []
         found = [one.get("credential", {}).get("id") for one in named if isinstance(one, dict)]
         return [iri for iri in found if isinstance(iri, str)]
@@ -309,7 +319,7 @@ def kind_of_file(request: RunRequest, file: Artefact) -> Kind:
     name = file.name.lower()
     if name == "codebook.json":
         return Kind.DESCRIPTION
-    if request.output == "masked":
+    if request.kind in IN_ROUNDS:
         return Kind.MASKED
     if name.endswith((".safetensors", ".onnx", ".pt")):
         return Kind.MODEL
@@ -336,10 +346,14 @@ def shown_by(run: RunRecord) -> tuple[str, ...]:
 
 
 def _shown_by_study(study: ConductedStudy) -> tuple[str, ...]:
-    plan = study.plan or {}
-    told = [f"It was made with noise accounted for: ε = {plan['epsilon']:g}, δ = {plan['delta']:g} per patient."]
+    plan, told = study.plan or {}, []
+    if plan["epsilon"]:
+        told.append(
+            f"It was made with noise accounted for: ε = {plan['epsilon']:g}, δ = {plan['delta']:g} per patient."
+        )
     if study.state is ConductState.RELEASED:
-        told.append(f"Each of the {len(plan['members'])} sites measured attacks on it, and every gate was passed.")
+        did = "looked at it" if plan.get("output") == "report" else "measured attacks on it"
+        told.append(f"Each of the {len(plan['members'])} sites {did}, and every gate was passed.")
     return tuple(told)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from synthema.certification.study_report import REPORT_TYPE
 from synthema.clock import from_text
 from synthema.provenance import ProvenanceIndex
 from synthema.provenance.model import SYNTHEMA
@@ -22,9 +23,9 @@ class LogWalk(Reader):
         return {thing for thing in made if self._is_a(thing, "Evidence")}
 
     def measured_in(self, run: str) -> set[str]:
-        """The synthetic rows that a run measured."""
+        """The synthetic rows that a run measured, or the report that was judged beside it."""
         used = {thing for step in self._following(run) for thing in self._objects(step, USED)}
-        return {thing for thing in used if self._is_a(thing, "SyntheticDataset")}
+        return {thing for thing in used if any(self._is_a(thing, kind) for kind in ("SyntheticDataset", REPORT_TYPE))}
 
     def sums_left_before(self, study: str, at: datetime) -> int:
         """How many masked sums of a study had left this site before a moment."""

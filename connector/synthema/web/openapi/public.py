@@ -12,14 +12,14 @@ from synthema.assembly.joining.office import CHANGED_PATH
 from synthema.assembly.trust import DOUBTS_PATH, RECEIPTS_PATH
 from synthema.config import Role
 from synthema.dataspace import messages as m
-from synthema.dataspace.peer import DIGEST_HEADER, TRANSFER_HEADER
+from synthema.dataspace.peer import DIGEST_HEADER, OCTETS, TRANSFER_HEADER
 from synthema.provenance.witness import SIZE, TEXT
 from synthema.web.openapi.claims import credential_service
 from synthema.web.openapi.document import Answer, Described, Parameter, document
 from synthema.web.openapi.errors import plain, typed
 
 _OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
-_OCTETS: Final = Answer("the bytes", media_type="application/octet-stream")
+_OCTETS: Final = Answer("the bytes", media_type=OCTETS, headers=(DIGEST_HEADER,))
 _TEXT: Final[Mapping[str, Any]] = {"type": "string"}
 _UNSEEN: Final = {404: "unknown, or not for this caller: the two are never told apart"}
 _ASKED: Final = {400: "the request is wrong"} | _UNSEEN
@@ -130,17 +130,18 @@ def _studies() -> Iterable[Described]:
     yield Described(
         "GET", "/federation/evaluations/{run}", "What was measured", answered, parameters=(run,), roles=at_sites
     )
+    digest = Parameter(DIGEST_HEADER, "header", {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})
     numbered = Parameter("after", "query", {"type": "integer", "minimum": 0, "maximum": 10**15 - 1})
     refused = plain(_REFUSABLE | _BUSY)
     yield Described(
         "GET", "/federation/studies/{study}/next", "The next parcel for the caller", {200: _OCTETS} | refused,
         parameters=(study, numbered), roles=at_hubs,
     )  # fmt: skip
-    parcel = {"type": "object", "required": ["parcel"], "properties": {"parcel": _TEXT}}
+    parcel = {"type": "string", "format": "binary"}
     taken = Answer("it was taken", {"type": "object", "required": ["taken"]})
     yield Described(
         "POST", "/federation/studies/{study}/answers", "Hand in a parcel", {200: taken} | refused,
-        body=parcel, parameters=(study,), roles=at_hubs,
+        body=parcel, media_type=OCTETS, parameters=(study, digest), roles=at_hubs,
     )  # fmt: skip
     wish = {"type": "object", "required": ["site", "agreement", "authority", "request", "signature"]}
     issued = Answer("the certificate and its authority's, PEM",
