@@ -16,6 +16,7 @@ from synthema.assembly.housekeeping import Housekeeping
 from synthema.assembly.hub_acts import HubActs
 from synthema.assembly.inside import Inside
 from synthema.assembly.joining.membership import Membership
+from synthema.assembly.measuring import Measuring
 from synthema.assembly.outside import Outside, own_did_document
 from synthema.assembly.participation import Participation
 from synthema.assembly.permitting import follow_issuers
@@ -89,6 +90,7 @@ class Connector:
     flows: Flows
     coordinator: Coordinator
     participation: Participation
+    measuring: Measuring
     conductor: Conductor
     trust: Trust
     witness: Witness
@@ -116,7 +118,8 @@ class Connector:
         )  # fmt: skip
         governor = Governor(rooms, facts)
         acts = HubActs(rooms, facts, governor, trust)
-        participation = Participation(governor, peers, resolver, trust)
+        participation = Participation(governor, peers, resolver)
+        measuring = Measuring(governor, peers, trust)
         shelf = Shelf(rooms, governor, acts)
         flows = Flows.make(governor, participation, shelf, peers)
         coordinator = Coordinator(
@@ -146,9 +149,9 @@ class Connector:
             consents=rooms.consents, dpias=rooms.dpias, permits=rooms.permits, attestations=inside.attestations,
             budget=rooms.budget, obligations=rooms.obligations, datasets=rooms.datasets, plugins=rooms.plugins,
             sandbox=rooms.sandbox, governor=governor, peers=peers, shelf=shelf, dataspace=flows.dataspace, flows=flows,
-            coordinator=coordinator, participation=participation, conductor=conductor, trust=trust,
+            coordinator=coordinator, participation=participation, measuring=measuring, conductor=conductor, trust=trust,
             witness=outside.witness, heads=outside.heads, housekeeping=housekeeping,
-            reviewing=Reviewing.make(governor, people, participation.measure_reviewed), withdrawals=withdrawals,
+            reviewing=Reviewing.make(governor, people, measuring.measure_reviewed), withdrawals=withdrawals,
             claims=claims, keys=keys, parties=outside.parties, membership=outside.membership,
         )  # fmt: skip
         connector._begin()
@@ -170,6 +173,7 @@ class Connector:
         self.withdrawals.close()
         self.conductor.close()
         self.participation.close()
+        self.measuring.close()
         self.flows.close()
         self.membership.rooms.authorities.close()
         self.peers.close()

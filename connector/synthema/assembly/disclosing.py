@@ -16,8 +16,10 @@ from typing import Any
 
 from synthema.config import RefusalsTell
 from synthema.errors import InputError, SynthemaError
+from synthema.federation import StudyPlan, StudyRecords
 from synthema.policy.model import Layer
 from synthema.runs.governor import Answer
+from synthema.runs.rooms import Rooms
 
 KNOWN_TO_BOTH = frozenset({Layer.UNION, Layer.MEMBER_STATE, Layer.AGREEMENT})
 PERMITTED = "This site takes part, within its grant; the decision stands in its own log."
@@ -50,6 +52,12 @@ def told_of_error(error: SynthemaError, tells: RefusalsTell) -> str:
     """What is told when a site stops; an :class:`InputError` is about what the coordinator itself has sent."""
     open_word = tells == "everything" or (tells == "law" and isinstance(error, InputError))
     return error.message if open_word else STOPPED
+
+
+def note_refusal(rooms: Rooms, plan: StudyPlan, error: SynthemaError) -> None:
+    """Write down in full why this site takes no part in a study; what is told of it may be less."""
+    records = StudyRecords(rooms.log.iri, rooms.settings.did)
+    rooms.log.record(records.refused(plan, f"{error.message}; {error.fix}", rooms.clock.now()))
 
 
 def _sentences(answer: Answer, tells: RefusalsTell) -> tuple[str, ...]:

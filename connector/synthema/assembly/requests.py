@@ -16,6 +16,12 @@ def member_of(plan: StudyPlan, did: str) -> PlanMember:
     raise DeniedError("this site is not a member of the study", fix="ask the coordinator for a plan that names it")
 
 
+def require_coordinator(plan: StudyPlan, caller: str) -> None:
+    """Raise :class:`DeniedError` unless the caller is the one who coordinates a study."""
+    if plan.coordinator != caller:
+        raise DeniedError("only its coordinator speaks for a study", fix="let the hub named in the plan ask")
+
+
 def contribution_request(plan: StudyPlan, did: str) -> RunRequest:
     """The request to take part in a study's rounds: masked sums leave, and cost ε and δ.
 

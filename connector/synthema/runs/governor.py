@@ -491,3 +491,9 @@ class Governor(KeptFiles):
         """Where sandbox sessions make their folders; each deletes its own when it is closed."""
         (folder := self.rooms.settings.home / "runs").mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def fail_unless_ended(governor: Governor, run: str, reason: str) -> None:
+    """Fail a run for a reason that its state then tells; one that has ended already keeps its own."""
+    with suppress(SynthemaError):
+        governor.fail(run, reason)

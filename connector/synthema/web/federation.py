@@ -37,7 +37,7 @@ def federation_router(connector: Connector, callers: Callers) -> APIRouter:
 
 
 def _add_site_routes(router: APIRouter, connector: Connector, callers: Callers) -> None:
-    site = connector.participation
+    site = connector.measuring
 
     @router.post("/evaluations")
     async def evaluate(request: Request) -> Response:
