@@ -113,13 +113,13 @@ class StudyReport(Document):
     def smallest_count(self) -> int:
         """The fewest patients that stand behind a figure, or are themselves a figure, as the report shows them.
 
-        A count of nobody is left out here: an analysis shows one only where it tells of nobody, as when no value is
-        missing. A figure with nobody behind it counts as 0.
+        A count of nobody (under noise, one of 0 or less) is left out here: an analysis shows one only where it tells
+        of nobody, as when no value is missing. A figure with nobody behind it counts as 0.
         """
         behind = [figure.n for figure in self.figures.metrics]
         counted = [round(figure.value) for figure in self.figures.metrics if figure.id == COUNT]
         shown = [*counted, *(round(number) for number in _counts(self.figures.series))]
-        return min([*behind, *(number for number in shown if number)])
+        return min([*behind, *(number for number in shown if number > 0)])
 
 
 class ReportProof(Document):

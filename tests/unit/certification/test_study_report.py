@@ -54,6 +54,8 @@ def test_the_smallest_count_is_looked_for_wherever_patients_are_counted() -> Non
     table = {"table:a": {"rows": ["x"], "columns": ["y"], "patients": [[None, 11], [14, 0]]}}
     assert report(metrics=metrics, series=counted | table).smallest_count == 11
     assert report(metrics=[figure("mean", 1.5, 0)]).smallest_count == 0
+    noisy = {"counts:sex": [{"value": "F", "patients": 12}, {"value": "not recorded", "patients": -4}]}
+    assert report(metrics=metrics, series=noisy).smallest_count == 12
 
 
 @pytest.mark.parametrize(
