@@ -42,8 +42,8 @@ def once(act: Callable[[], None], hook: str) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def four(tmp_path: Path, environment: FlareEnvironment, clock: FixedClock) -> Iterator[Federation]:
-    made = Federation(tmp_path, environment, clock, sites=4, answer_seconds=90.0)
+def five(tmp_path: Path, environment: FlareEnvironment, clock: FixedClock) -> Iterator[Federation]:
+    made = Federation(tmp_path, environment, clock, sites=5, answer_seconds=90.0)
     try:
         made.start()
         yield made
@@ -52,25 +52,25 @@ def four(tmp_path: Path, environment: FlareEnvironment, clock: FixedClock) -> It
 
 
 def test_a_crashed_job_is_replaced_and_a_lost_host_is_left_out(
-    four: Federation, monkeypatch: pytest.MonkeyPatch
+    five: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("synthema.federation.privacy.discrete_gaussian", without_noise)
-    w = four.world
-    unlucky, lost = w.dids[1], w.dids[3]
+    w = five.world
+    unlucky, lost = w.dids[1], w.dids[4]
 
     def crash() -> None:
-        for process in job_processes(four.sites[unlucky].pid or 0):
+        for process in job_processes(five.sites[unlucky].pid or 0):
             process.kill()
 
     w.sessions[unlucky].before = once(crash, "secure_sum_share")
-    first = four.run(w.plan(rounds=1, minimum_sites=3), Summing(rounds=1))
+    first = five.run(w.plan(rounds=1, minimum_sites=4), Summing(rounds=1))
     assert isinstance(first, StudyResult), first
     assert first.state.values["totals"] == [plain_sum(w)]
-    assert four.hub.jobs()[0].resumed >= 1
+    assert five.hub.jobs()[0].resumed >= 1
 
     for did in w.dids:  # the same vectors would be refused: they are never summed again over fewer sites
         w.sessions[did].table = w.sessions[did].table + 1
-    host = psutil.Process(four.sites[lost].pid)
+    host = psutil.Process(five.sites[lost].pid)
 
     def perish(hook: str) -> None:
         if hook == "secure_sum_share":  # from the next exchange on, the coordinator waits no longer than this
@@ -80,13 +80,13 @@ def test_a_crashed_job_is_replaced_and_a_lost_host_is_left_out(
                 process.kill()
 
     w.sessions[lost].before = perish
-    second = four.run(w.plan(rounds=1, minimum_sites=3), Summing(rounds=1))
-    assert isinstance(second, StudyResult), (second, four.outcomes)
+    second = five.run(w.plan(rounds=1, minimum_sites=4), Summing(rounds=1))
+    assert isinstance(second, StudyResult), (second, five.outcomes)
     assert second.rounds[0].dropped == (lost,)
     rest = sum(w.sessions[did].table for did in w.dids if did != lost)
     assert second.state.values["totals"] == [[int(number) for number in rest]]
 
-    parent = four.sites[w.dids[0]].pid or 0
+    parent = five.sites[w.dids[0]].pid or 0
     jobs = job_processes(parent)
     assert jobs
     os.kill(parent, signal.SIGKILL)
