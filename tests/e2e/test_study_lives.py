@@ -33,11 +33,11 @@ from tests.e2e.gathered import Gathered, gathered
 from tests.e2e.house import DATASET, House
 from tests.unit.federation.test_wire import Z_LIMIT, oddities
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 STEADY, CHANGING, AGEING, POOR, LATE = SITES = ["steady", "changing", "ageing", "poor", "late"]
 UNMASK = "secure_sum_unmask"
-SECONDS = 150.0
+SECONDS = 300.0
 FINAL = ("released", "refused", "stopped", "failed")
 
 
