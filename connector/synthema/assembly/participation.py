@@ -7,6 +7,7 @@ then run in the background; nothing but masked sums and signed evidence leaves.
 from __future__ import annotations
 
 import base64
+import logging
 import tempfile
 import threading
 import time
@@ -54,6 +55,7 @@ MAX_CANDIDATE_BYTES = 512 * 1024 * 1024
 SETTLING_SECONDS = 20.0
 SECONDS_BETWEEN_CALLS = 1.0
 HTTP_SERVER_ERROR = 500
+_log = logging.getLogger(__name__)
 
 
 class HubChannel:
@@ -238,6 +240,8 @@ class Participation:
         except BaseException as error:
             if self._closing.is_set():
                 return  # the run is taken up again at the next start
+            if not isinstance(error, SynthemaError):
+                _log.exception("a part in a study broke")
             self._governor.give_up(session.request.id, error)
             raise
         finally:
