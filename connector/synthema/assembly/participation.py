@@ -6,6 +6,7 @@ sums leaves. What is made of them comes back to be judged: :mod:`synthema.assemb
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 import time
@@ -51,6 +52,7 @@ from synthema.runs.spending import spend_round
 
 SECONDS_BETWEEN_CALLS = 1.0
 HTTP_SERVER_ERROR = 500
+_log = logging.getLogger(__name__)
 
 
 class HubChannel:
@@ -275,6 +277,8 @@ class Participation:
         except BaseException as error:
             if self._closing.is_set():
                 return  # the run is taken up again at the next start
+            if not isinstance(error, SynthemaError):
+                _log.exception("a part in a study broke")
             self._governor.give_up(session.request.id, error)
             raise
         finally:
