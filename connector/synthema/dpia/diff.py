@@ -76,6 +76,7 @@ def _gate(old: Gate, new: Gate) -> Iterator[Change]:
         direction = "looser" if new.minimum_n < old.minimum_n else "stricter"
         sentence = f"Evidence for '{old.id}' needs {new.minimum_n} records, no longer {old.minimum_n}."
         yield Change(name, direction, sentence)
+    yield from _missing(old, new)
     if old.evidence != new.evidence:
         yield Change(name, "other", f"'{old.id}' asks for {new.evidence}, no longer {old.evidence}.")
     if old.confirmed_by_site != new.confirmed_by_site:
@@ -83,6 +84,13 @@ def _gate(old: Gate, new: Gate) -> Iterator[Change]:
         yield Change(name, "other", f"The threshold of '{old.id}' is now {word}.")
     if old.rationale != new.rationale:
         yield Change(name, "other", f"The rationale of '{old.id}' is worded anew.")
+
+
+def _missing(old: Gate, new: Gate) -> Iterator[Change]:
+    if old.on_missing != new.on_missing:
+        noted = new.on_missing == "note"
+        what = "is noted and no longer stops a run" if noted else "stops a run and is no longer noted only"
+        yield Change(f"gate {old.id}", "looser" if noted else "stricter", f"A missing figure for '{old.id}' {what}.")
 
 
 def _tightening(gate: Gate, old: float, new: float) -> Direction:

@@ -23,7 +23,7 @@ EXAMPLE = bundled("legal") / "dpia" / "synthetic-data.yaml"
 def test_a_file_is_checked_and_handed_out_without_a_connector(tmp_path: Path) -> None:
     said = run("dpia", "check", EXAMPLE).stdout
     assert "Against 'membership'" in said
-    assert "15 of 15 thresholds are to be confirmed" in said
+    assert "18 of 18 thresholds are to be confirmed" in said
     for form in ("html", "turtle", "nquads", "yaml"):
         run("dpia", "export", EXAMPLE, "--to", form, "-o", tmp_path / form)
     assert (tmp_path / "html").read_text().startswith("<!doctype html>")

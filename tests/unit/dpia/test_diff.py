@@ -30,6 +30,8 @@ def with_gate(dpia: Dpia, gate: str, **changes: Any) -> Dpia:
         ("membership-attack", {"bound": "value"}, "looser", "judges the value, no longer the upper"),
         ("membership-attack", {"maximum_age": "P2D"}, "looser", "may be 2 days old, no longer 1 day"),
         ("membership-attack", {"minimum_n": 10}, "looser", "needs 10 records, no longer 20"),
+        ("membership-attack", {"on_missing": "note"}, "looser", "is noted and no longer stops a run"),
+        ("shadow-attack", {"on_missing": "deny"}, "stricter", "stops a run"),
         ("membership-attack", {"phase": "post-release"}, "other", "is checked post-release"),
         ("membership-attack", {"operator": "lt"}, "other", "It is now"),
         ("membership-attack", {"confirmed_by_site": True}, "other", "is now confirmed"),
