@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from tests.plugins.marginals_quality import concordance, sdmetrics_score, surviv
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Maker = Callable[[pl.DataFrame, Codebook, int, int, dict[str, Any]], pl.DataFrame]
 NEIGHBOURS = 5
 QUARTERS = 4
 
@@ -52,16 +54,25 @@ def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, flo
     }
 
 
-def membership(cohort: str, seed: int, shadows: int, parameters: dict[str, Any]) -> dict[str, float]:
+def made_by_trees(
+    table: pl.DataFrame, codebook: Codebook, seed: int, rows: int, parameters: dict[str, Any]
+) -> pl.DataFrame:
+    """Synthetic rows of one shadow."""
+    return synthema_trees.generate(table, codebook, {"seed": seed, **parameters}, rows).table
+
+
+def membership(
+    cohort: str, seed: int, shadows: int, parameters: dict[str, Any], make: Maker = made_by_trees
+) -> dict[str, float]:
     """AUC, and true positives at one per cent false positives, of the stronger of two distances."""
     whole, codebook = COHORTS[cohort].rows(), COHORTS[cohort].codebook
-    inside, distances = _shadowed(whole, codebook, seed, shadows, parameters)
+    inside, distances = _shadowed(whole, codebook, seed, shadows, parameters, make)
     found = [_attacked(inside, one) for one in distances]
     return {"LiRA AUC": max(f[0] for f in found), "TPR at 1 %": max(f[1] for f in found)}
 
 
 def _shadowed(
-    table: pl.DataFrame, codebook: Codebook, seed: int, shadows: int, parameters: dict[str, Any]
+    table: pl.DataFrame, codebook: Codebook, seed: int, shadows: int, parameters: dict[str, Any], make: Maker
 ) -> tuple[Flags, Floats]:
     """Who was in which shadow (shadows, patients), and the two log distances (2, shadows, patients)."""
     random = np.random.default_rng([seed, shadows])
@@ -72,8 +83,7 @@ def _shadowed(
     for shadow in range(shadows):
         rows = random.permutation(table.height)[:size]
         inside[shadow, rows] = True
-        own = {"seed": int(random.integers(2**31)), **parameters}
-        made = synthema_trees.generate(table[rows.tolist()], codebook, own, size).table
+        made = make(table[rows.tolist()], codebook, int(random.integers(2**31)), size, parameters)
         near = nearest(points, space.vectors(made), NEIGHBOURS)[0]
         distances[:, shadow] = np.log(np.stack([near[:, 0], near.mean(axis=1)]) + 1e-3)
     return inside, distances
