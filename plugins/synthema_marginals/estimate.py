@@ -1,4 +1,4 @@
-"""From noisy counts to a model: shares of each node, and how pairs of nodes hang together.
+"""From noisy counts to the shares of each node; how nodes hang together is said by :mod:`synthema_marginals.pairs`.
 
 Every figure here is computed from released noisy counts, so it is post-processing
 and costs no privacy (Dwork and Roth 2014, Proposition 2.1).
@@ -6,12 +6,7 @@ and costs no privacy (Dwork and Roth 2014, Proposition 2.1).
 Shares: all counts that speak of a node are combined by inverse variance (a Kalman
 update for each table), tied to one common total, and made not negative in the
 metric of their errors; numbers and outcomes are smoothed along their bins as far
-as noise calls for. Pairs: the table of a pair is written as ``p q (1 + sum c_ab f_a g_b)``
-with functions ``f, g`` that are orthonormal under the shares ``p, q`` (Lancaster 1958):
-cosines of the rank for ordered bins, indicators for events and missing. Each
-coefficient has a known noise variance and is shrunk towards zero, the wavier the
-function the harder. ``sum c_ab^2`` is Pearson's phi², twice the mutual information
-to second order; less its noise it is the weight by which the tree is chosen.
+as noise calls for.
 """
 
 from __future__ import annotations
@@ -24,16 +19,10 @@ import numpy as np
 from synthema_marginals.nodes import Floats, Shape
 from synthema_marginals.queries import ALL_COUNTED, Query
 
-MAX_WAVES = 11
-KEPT_VARIANCE = 0.3
-LIKELY_CORRELATION = 0.15
-STRENGTHS = np.geomspace(1 / 16, 64, 21)  # of a pair's dependence, as a multiple of what is likely beforehand
-LIKELY_STRENGTH = 1.0  # standard deviation of its logarithm
 SMALLEST_SIGMA = 1e-3
 SMALLEST_SPREAD = 0.3  # of a count: below a whole person there is nothing to know
 LIKELY_STEP = 1.0  # of the logarithm of a count, from one bin to the next
 MOST_SMOOTHED = 150
-CLIQUE_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +35,6 @@ class Measured:
     query: Query
     counts: Floats
     sigma: float
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """Functions of a node's cells, orthonormal under its shares: ``values`` has shape (cells, functions)."""
-
-    values: Floats
-    orders: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """Estimated coefficients of a pair, shape (functions of one, functions of the other), and their variances."""
-
-    coefficients: Floats
-    variances: Floats
 
 
 def read_measured(values: list[dict[str, Any]], shapes: dict[str, Shape]) -> list[Measured]:
@@ -86,7 +59,9 @@ def known_part(table: Measured, known: dict[str, int]) -> Measured:
         counts = np.delete(counts, gone, axis=axis)  # the last groups, so that the others keep their numbers
         groups.append(kept)
         silent.append(ALL_COUNTED if out in gone else out)
-    return Measured(replace(table.query, groups=tuple(groups), silent=tuple(silent)), counts, table.sigma)
+    signs = tuple(s[: known[name]] for name, s in zip(table.query.nodes, table.query.signs, strict=False))
+    query = replace(table.query, groups=tuple(groups), silent=tuple(silent), signs=signs)
+    return Measured(query, counts, table.sigma)
 
 
 def estimate_shares(shapes: dict[str, Shape], measured: list[Measured]) -> tuple[dict[str, Floats], float]:
@@ -137,7 +112,7 @@ def _combined(name: str, shape: Shape, measured: list[Measured]) -> tuple[Floats
     mean = alone.counts.copy()
     covariance = np.eye(shape.cells) * max(alone.sigma, SMALLEST_SIGMA) ** 2
     for table in measured:
-        if table is alone or name not in table.query.nodes:
+        if table is alone or name not in table.query.nodes or table.query.signs:
             continue
         axis = table.query.nodes.index(name)
         out = table.query.left_out
@@ -197,174 +172,6 @@ def to_simplex(values: Floats) -> Floats:
     surplus = (np.cumsum(ordered) - 1.0) / np.arange(1, len(values) + 1)
     last = int(np.nonzero(ordered > surplus)[0][-1])
     return np.asarray(np.maximum(values - surplus[last], 0.0), dtype=np.float64)
-
-
-def basis(shape: Shape, shares: Floats) -> Basis:
-    """Orthonormal functions of a node's cells, from smooth to wavy; the constant is left out."""
-    weights = np.maximum(shares, 1e-6)
-    weights = weights / weights.sum()
-    body = shape.bins * shape.levels
-    along = weights[:body].reshape(shape.bins, shape.levels).sum(axis=1)
-    rank = (np.cumsum(along) - along / 2) / along.sum()
-    bins, levels = np.divmod(np.arange(body), shape.levels)
-    raw: list[tuple[float, Floats]] = []
-    if shape.missing:
-        raw.append((1.0, np.append(np.zeros(body), 1.0)))
-    tests = [np.ones(body)] + [(levels == level).astype(np.float64) for level in range(1, shape.levels)]
-    for number, test in enumerate(tests):
-        extra = 1.0 if number else 0.0
-        if number:
-            raw.append((1.0, _padded(test, shape)))
-        raw += [
-            (wave + extra, _padded(test * np.cos(np.pi * wave * rank[bins]), shape))
-            for wave in range(1, min(shape.bins - 1, MAX_WAVES) + 1)
-        ]
-    raw.sort(key=lambda pair: pair[0])
-    return _orthonormal(raw, weights)
-
-
-def _padded(values: Floats, shape: Shape) -> Floats:
-    return np.append(values, 0.0) if shape.missing else values
-
-
-def _orthonormal(raw: list[tuple[float, Floats]], weights: Floats) -> Basis:
-    columns = [np.ones(len(weights))]
-    orders = []
-    for order, function in raw:
-        scale = np.sqrt(float(weights @ function**2))
-        rest = function / max(scale, 1e-12)
-        for _ in range(2):  # twice is enough for orthogonality to rounding
-            for known in columns:
-                rest = rest - known * float(weights @ (rest * known))
-        length = np.sqrt(float(weights @ rest**2))
-        if length > 1e-3:
-            columns.append(rest / length)
-            orders.append(order)
-    return Basis(np.array(columns[1:]).T.reshape(len(weights), len(orders)), np.array(orders))
-
-
-def interaction(
-    pair: tuple[str, str], shares: dict[str, Floats], bases: dict[str, Basis], rows: float, measured: list[Measured]
-) -> Interaction:
-    """The coefficients of a pair from every table of it, combined by inverse variance; unknown ones have no weight."""
-    sizes = tuple(len(bases[name].orders) for name in pair)
-    total, precision = np.zeros(sizes), np.zeros(sizes)
-    for table in measured:
-        if set(table.query.nodes) != set(pair) or len(table.query.nodes) != 2:
-            continue
-        turned = table.query.nodes != pair
-        counts = table.counts.T if turned else table.counts
-        groups = table.query.groups[::-1] if turned else table.query.groups
-        left = _reader(bases[pair[0]], shares[pair[0]], np.asarray(groups[0]))
-        right = _reader(bases[pair[1]], shares[pair[1]], np.asarray(groups[1]))
-        out = table.query.left_out[::-1] if turned else table.query.left_out
-        # the functions have mean zero, so what was left out is what the margins say less what was counted
-        gone = [
-            side[:, place] if place != ALL_COUNTED else None for side, place in zip((left, right), out, strict=True)
-        ]
-        left = left if gone[0] is None else left - gone[0][:, None]
-        right = right if gone[1] is None else right - gone[1][:, None]
-        found = left @ counts @ right.T / rows
-        if gone[0] is not None and gone[1] is not None:
-            found = found - np.outer(gone[0], gone[1])
-        noise = (
-            np.outer((left**2).sum(axis=1), (right**2).sum(axis=1)) * max(table.sigma, SMALLEST_SIGMA) ** 2 / rows**2
-        )
-        usable = noise > 0
-        total[usable] += found[usable] / noise[usable]
-        precision[usable] += 1.0 / noise[usable]
-    variances = np.where(precision > 0, 1.0 / np.maximum(precision, 1e-300), np.inf)
-    return Interaction(np.where(precision > 0, total / np.maximum(precision, 1e-300), 0.0), variances)
-
-
-def _reader(functions: Basis, shares: Floats, groups: Floats) -> Floats:
-    """The matrix that reads a node's coefficients off grouped shares, shape (functions, groups).
-
-    Functions that vary mostly inside the groups cannot be read; their rows are zero.
-    """
-    weights = np.maximum(shares, 1e-6)
-    weights = weights / weights.sum()
-    number = int(groups.max()) + 1
-    mass = np.bincount(groups, weights, minlength=number)
-    averages = np.stack(
-        [np.bincount(groups, weights * column, minlength=number) / mass for column in functions.values.T]
-        or [np.zeros(number)]
-    )
-    gram = (averages * mass) @ averages.T
-    kept: list[int] = []
-    for index in range(len(functions.orders)):
-        rest = gram[index, index]
-        if kept:
-            known = gram[np.ix_(kept, kept)]
-            rest = rest - gram[index, kept] @ np.linalg.solve(known, gram[kept, index])
-        if rest >= KEPT_VARIANCE:
-            kept.append(index)
-    reader = np.zeros((len(functions.orders), number))
-    if kept:
-        reader[kept] = np.linalg.solve(gram[np.ix_(kept, kept)], averages[kept])
-    return reader
-
-
-def _belief(found: Interaction, orders: tuple[Floats, Floats]) -> Floats:
-    """How much of each coefficient to believe, 0 to 1: prior variance over prior plus noise variance.
-
-    The prior says that dependence is smooth: a coefficient's likely size falls with
-    the product of the two orders (a hyperbolic cross). How strong a pair's dependence is as a
-    whole, its coefficients say together (empirical Bayes, Efron and Morris 1973).
-    """
-    prior = (LIKELY_CORRELATION / np.outer(orders[0], orders[1])) ** 2
-    known = np.isfinite(found.variances)
-    spread = STRENGTHS[:, None] * prior[known] + found.variances[known]
-    likelihood = -(np.log(spread) + found.coefficients[known] ** 2 / spread).sum(axis=1) / 2
-    likelihood -= (np.log(STRENGTHS) / LIKELY_STRENGTH) ** 2 / 2
-    prior = prior * STRENGTHS[int(likelihood.argmax())]
-    return np.asarray(prior / (prior + found.variances), dtype=np.float64)
-
-
-def shrunk(found: Interaction, orders: tuple[Floats, Floats]) -> Floats:
-    """Coefficients pulled towards zero as far as their noise and their waviness call for (a Wiener filter)."""
-    return found.coefficients * _belief(found, orders)
-
-
-def strength(found: Interaction, orders: tuple[Floats, Floats]) -> float:
-    """Pearson's phi² of a pair, freed of the noise's own contribution: how much two nodes say about each other."""
-    belief = _belief(found, orders)
-    noise = np.where(np.isfinite(found.variances), found.variances, 0.0)
-    return float((belief**2 * (found.coefficients**2 - noise)).sum())
-
-
-def tilted(p: Floats, q: Floats, left: Basis, right: Basis, coefficients: Floats) -> Floats:
-    """Joint shares as the coefficients say, nowhere negative, their margins not yet exact."""
-    tilt = 1.0 + left.values @ coefficients @ right.values.T
-    return np.asarray(np.outer(p, q) * np.maximum(tilt, 1e-3), dtype=np.float64)
-
-
-def joint_shares(p: Floats, q: Floats, start: Floats) -> Floats:
-    """The joint shares of a pair nearest to ``start`` with margins ``p`` and ``q`` (iterative proportional fitting).
-
-    Cells that are nought stay so; where no table with such cells has both margins, it has ``q``.
-    """
-    joint = start.copy()
-    for _ in range(100):
-        joint *= (p / np.maximum(joint.sum(axis=1), 1e-300))[:, None]
-        joint *= (q / np.maximum(joint.sum(axis=0), 1e-300))[None, :]
-    return np.asarray(joint, dtype=np.float64)
-
-
-def clique_shares(first: Floats, second: Floats, between: Floats) -> Floats:
-    """Joint shares of a parent, a sibling and a child, shape (parent, sibling, child).
-
-    ``first`` is (parent, sibling), ``second`` (parent, child), ``between`` (sibling, child): the joint with these
-    margins that assumes nothing else (iterative proportional fitting).
-    """
-    joint = first[:, :, None] * second[:, None, :] * between[None, :, :]
-    joint /= np.maximum(first.sum(axis=0)[None, :, None] * second.sum(axis=0)[None, None, :], 1e-300)
-    joint += 1e-12
-    for _ in range(CLIQUE_ROUNDS):
-        joint *= (between / np.maximum(joint.sum(axis=0), 1e-300))[None, :, :]
-        joint *= (second / np.maximum(joint.sum(axis=1), 1e-300))[:, None, :]
-        joint *= (first / np.maximum(joint.sum(axis=2), 1e-300))[:, :, None]
-    return np.asarray(joint, dtype=np.float64)
 
 
 def heaviest_tree(

@@ -11,15 +11,15 @@ has one, means "not recorded". Nothing here looks at data to decide anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from synthema.datasets.codebook import Codebook, Rule, Variable
-from synthema.spi.sampling import modelled
+from synthema.datasets.codebook import Codebook, Variable
+from synthema.spi.sampling import modelled, ordered_pair
 
 Cells = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,7 +32,8 @@ SHARE_BINS = 5
 class Shape:
     """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not.
 
-    ``ordered`` says that the bins are a number's, so that neighbours are alike.
+    ``ordered`` says that the bins are a number's, so that neighbours are alike. ``event`` is the level of an outcome
+    that its hazard is about, -1 where there is none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Shape:
     missing: bool
     outcome: bool
     ordered: bool
+    event: int = -1
 
     @property
     def cells(self) -> int:
@@ -56,6 +58,7 @@ class Shape:
             "missing": self.missing,
             "outcome": self.outcome,
             "ordered": self.ordered,
+            "event": self.event,
         }
 
 
@@ -70,6 +73,7 @@ class Node:
     name: str
     axis: Variable | None
     events: Variable | None
+    event: int = -1
     outcome: bool = False
     anchor: Variable | None = None
     strict: bool = False
@@ -85,7 +89,7 @@ class Node:
         if self.anchor is not None:
             bins = SHARE_BINS + int(not self.strict)
             missing = missing or self.anchor.may_be_missing
-        return Shape(self.name, bins, levels, missing, self.outcome, ordered=self.anchor is None)
+        return Shape(self.name, bins, levels, missing, self.outcome, ordered=self.anchor is None, event=self.event)
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -108,7 +112,9 @@ def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
         axis, events = codebook.variable(outcome.time), codebook.variable(outcome.event)
         if axis.type == "category" or events.type != "category":
             continue
-        nodes.append(_timed(f"{axis.name}+{events.name}", axis, events, later, codebook))
+        node = _timed(f"{axis.name}+{events.name}", axis, events, later, codebook)
+        known = outcome.event_value in events.categories
+        nodes.append(replace(node, event=events.categories.index(outcome.event_value) if known else -1))
         placed |= {outcome.time, outcome.event}
     for variable in codebook.variables:
         if variable.name in placed:
@@ -144,17 +150,6 @@ def _later_times(codebook: Codebook) -> dict[str, tuple[str, bool]]:
         if first not in later and not _leads_to(later, second, first):
             later[first] = (second, strict)
     return later
-
-
-def ordered_pair(rule: Rule) -> tuple[str, str, bool] | None:
-    """``(earlier, later, strict)`` of an unconditional rule that orders two variables, else ``None``."""
-    if rule.when or rule.plus or not isinstance(rule.right, str):
-        return None
-    if rule.comparison in ("<=", "<"):
-        return rule.left, rule.right, rule.comparison == "<"
-    if rule.comparison in (">=", ">"):
-        return rule.right, rule.left, rule.comparison == ">"
-    return None
 
 
 def _leads_to(later: dict[str, tuple[str, bool]], start: str, goal: str) -> bool:

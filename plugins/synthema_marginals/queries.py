@@ -26,7 +26,7 @@ from synthema_marginals.nodes import Cells, Floats, Shape
 MAX_LENGTH = 200_000
 MAX_CELLS = 1_000
 MAX_WEIGHT = 64
-POOLS = 2
+POOLS = 3
 ALL_COUNTED = -1
 
 
@@ -36,6 +36,8 @@ class Query:
 
     ``silent[i]`` is the group of node ``i`` that is not counted, ``ALL_COUNTED`` where there is none;
     an empty ``silent`` counts everything. ``pool`` says which limit a silent query falls under.
+    ``signs[i]`` gives each cell of node ``i`` a sign: such a query is a contrast, of one entry only, to which a row
+    adds the product of its two signs instead of one.
     """
 
     nodes: tuple[str, ...]
@@ -43,6 +45,7 @@ class Query:
     weight: int = 1
     silent: tuple[int, ...] = ()
     pool: int = 0
+    signs: tuple[tuple[int, ...], ...] = ()
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -66,8 +69,14 @@ class Query:
 
     @property
     def is_silent(self) -> bool:
-        """Whether any group is left out."""
-        return any(out != ALL_COUNTED for out in self.left_out)
+        """Whether there are rows that add nothing: any group is left out, or has no sign."""
+        return any(out != ALL_COUNTED for out in self.left_out) or any(0 in signs for signs in self.signs)
+
+    @property
+    def is_contrast(self) -> bool:
+        """Whether there is one entry, and a sign for every cell of two nodes."""
+        fits = [(len(signs), set(signs) <= {-1, 0, 1}) for signs in self.signs]
+        return self.length == 1 and fits == [(len(group), True) for group in self.groups] and len(fits) == 2
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, for the state."""
@@ -77,6 +86,7 @@ class Query:
             "weight": self.weight,
             "silent": list(self.silent),
             "pool": self.pool,
+            "signs": [list(s) for s in self.signs],
         }
 
     @classmethod
@@ -88,6 +98,7 @@ class Query:
             int(value["weight"]),
             tuple(int(out) for out in value["silent"]),
             int(value["pool"]),
+            tuple(tuple(int(sign) for sign in signs) for signs in value["signs"]),
         )
         fits = len(query.nodes) == len(query.groups) in (1, 2) and len(set(query.nodes)) == len(query.nodes)
         if not fits or not set(query.nodes) <= set(shapes) or not 1 <= query.weight <= MAX_WEIGHT:
@@ -100,6 +111,8 @@ class Query:
         )
         if not known or query.length == 0 or not 0 <= query.pool < POOLS:
             raise ValueError("the round leaves out a group that the codebook does not have: check the study's plan")
+        if query.signs and not query.is_contrast:
+            raise ValueError("the round asks for a contrast that the codebook does not have: check the study's plan")
         return query
 
 
@@ -158,7 +171,8 @@ def count(queries: tuple[Query, ...], cells: dict[str, Cells], limits: Limits) -
         if query.is_silent:
             weights = _limited(query.weight, loads[query.pool], limits[query.pool])
         # sums of whole numbers this small are exact in floats
-        found = np.bincount(place[counted], weights[counted], minlength=query.length)
+        signed = weights * _signs(query, cells, rows)
+        found = np.bincount(place[counted], signed[counted], minlength=query.length)
         parts.append(np.rint(found).astype(np.int64))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
@@ -173,7 +187,17 @@ def _places(query: Query, cells: dict[str, Cells], rows: int) -> tuple[Cells, ND
             counted &= here != out
             here = here - (here > out)
         place = place * side + here
+    if query.signs:
+        counted &= _signs(query, cells, rows) != 0
     return place, counted
+
+
+def _signs(query: Query, cells: dict[str, Cells], rows: int) -> Cells:
+    """What each row's weight is multiplied by: the product of its signs in a contrast, else 1."""
+    found = np.ones(rows, dtype=np.int64)
+    for name, signs in zip(query.nodes, query.signs, strict=False):
+        found *= np.asarray(signs, dtype=np.int64)[cells[name]]
+    return found
 
 
 def _limited(weight: int, load: Cells, limit: int) -> Cells:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -20,24 +21,28 @@ import numpy as np
 from synthema.datasets.codebook import Codebook
 from synthema.spi.model import Aggregate, Contribution, Plan, State, Table
 from synthema_marginals.estimate import (
-    Basis,
-    Interaction,
     Measured,
-    basis,
     estimate_shares,
     heaviest_forest,
     heaviest_tree,
-    interaction,
-    joint_shares,
     known_part,
     read_measured,
-    shrunk,
-    strength,
-    tilted,
 )
 from synthema_marginals.gaps import GAPS, POOL, gap_cells, gap_chances, gap_limit, gap_queries, gaps_shape, has_gaps
 from synthema_marginals.implied import implied_pairs, without_impossible
 from synthema_marginals.nodes import Floats, Node, Shape, encode, nodes_of
+from synthema_marginals.pairs import (
+    Basis,
+    Dependence,
+    Signal,
+    basis,
+    contrast_signs,
+    dependence,
+    joint_shares,
+    signal,
+    tilted,
+    usual_strength,
+)
 from synthema_marginals.queries import (
     ALL_COUNTED,
     MAX_LENGTH,
@@ -61,10 +66,16 @@ UNIT_WEIGHT = 8  # pairs count this much, so that a limited row can count in sma
 ROOM_FOR_RARE = (0.8, 2.0)  # in rounds 2 and 3: the limit of a row's silent load, as a multiple of its mean
 WORTH_SAVING = 0.8  # silent queries are used where the limit is below this part of what they could add
 USUAL = 0.6  # a group holding this share is left uncounted
+ROWS_PER_CELL = (4.0, 2.0)  # times its noise, in the tables of round 3: of pairs with an outcome, of other pairs
+FINEST_GROUPS = 12
+FEWEST_BESIDE_CONTRAST = 3  # fewer groups say little of a pair that its contrast does not
+GROUPS_ALONE = 5
+CONTRASTS = 2  # the pool of silent contrasts, and of rare findings counted alone
 OUTCOME_PREFERENCE = 4.0
 ALL_PAIRS_UP_TO = 20
 OUTCOME_GROUPS = (5, 8)  # in how many groups outcomes are counted again in rounds 2 and 3
-OUTCOME_PART = 0.25  # the outcomes' part of those rounds
+OUTCOME_PART = (0.15, 0.4)  # the outcomes' part of those rounds: at least, and at most
+CURVE_NOISE = 0.01  # and between them, so much that a survival curve is off by no more than this
 GAPS_PART = 0.15  # the gaps' part of round 2
 VISIBLE = 0.2  # the noise in a correlation at which pairs of other nodes are not worth asking for
 WORTH_AN_EDGE = 0.03  # phi² of siblings
@@ -103,9 +114,13 @@ def model_shapes(nodes: tuple[Node, ...]) -> dict[str, Shape]:
 
 
 def _outcome_weight(shapes: dict[str, Shape]) -> int:
-    """The weight at which all outcomes together take about half of the round, at least twice the others'."""
+    """The weight at which all outcomes together take half of the round, two thirds in wide tables; at least 2.
+
+    Wide tables count what is rare once more in round 2.
+    """
     outcomes = sum(shape.outcome for shape in shapes.values())
-    return min(MAX_WEIGHT, max(2, round(math.sqrt((len(shapes) - outcomes) / max(outcomes, 1)))))
+    others = (len(shapes) - outcomes) * (2 if _is_wide(shapes) else 1)
+    return min(MAX_WEIGHT, max(2, round(math.sqrt(others / max(outcomes, 1)))))
 
 
 def _is_wide(shapes: dict[str, Shape]) -> bool:
@@ -247,8 +262,9 @@ class Evidence:
         only_outcomes = self._only_outcomes()
         possible = [pair for pair in combinations(self.shapes, 2) if GAPS not in pair or outcomes & set(pair)]
         pairs = [pair for pair in possible if not only_outcomes or outcomes & set(pair)]
-        wanted = self._groups_worth_asking(len(pairs), number=2, finest=4, rows_per_cell=4.0)
-        queries = self._pair_queries(pairs, wanted)
+        wanted = int(np.clip(self._groups_affordable(len(pairs), number=2, rows_per_cell=4.0), 2, 4))
+        contrasts = self._contrasts([pair for pair in pairs if outcomes & set(pair)])
+        queries = contrasts if only_outcomes else (*contrasts, *self._pair_queries(pairs, wanted))
         if not only_outcomes or self._values["pairs"] == "outcomes":
             return queries
         rest = self._pair_queries([pair for pair in possible if not outcomes & set(pair)], 2)
@@ -278,7 +294,7 @@ class Evidence:
             pair = (table.query.nodes[0], table.query.nodes[1])
             if pair[0] not in held or held[pair[0]] != held.get(pair[1]):
                 continue
-            found = strength(self._interaction(pair), self._orders(pair))
+            found = self._dependence(pair).strength
             if found >= WORTH_AN_EDGE:
                 weights[pair] = found
         decided = [pair for pair in self._decided if pair[0] in held and held[pair[0]] == held.get(pair[1])]
@@ -293,14 +309,50 @@ class Evidence:
             if only_outcomes and not any(self.shapes[name].outcome for name in pair):
                 continue
             prefer = OUTCOME_PREFERENCE if any(self.shapes[name].outcome for name in pair) else 1.0
-            weights[pair] = prefer * (strength(self._interaction(pair), self._orders(pair)) + 1e-9)
+            weights[pair] = prefer * (self._dependence(pair).strength + 1e-9)
         forced = [(pair[0], pair[1]) for pair in self._values["anchored"]]
         forced += [pair for pair in self._decided if pair in weights]
         return heaviest_tree(list(self.shapes), weights, forced)
 
     def detailed_pairs(self, tree: list[tuple[str, str]]) -> tuple[Query, ...]:
-        """The tree's pairs, in as many groups as their noise allows."""
-        return self._pair_queries(tree, self._groups_worth_asking(len(tree), number=3, finest=12, rows_per_cell=2.0))
+        """The tree's pairs, in as many groups as their noise allows; those with an outcome by a contrast first of all.
+
+        Tables of pairs with an outcome say the rest, so their cells must stand out from noise more clearly. Where noise
+        leaves them too few groups, each other node is counted alone instead.
+        """
+        outcomes = {name for name, shape in self.shapes.items() if shape.outcome}
+        leaning = [pair for pair in tree if outcomes & set(pair)]
+        others = [pair for pair in tree if not outcomes & set(pair)]
+        coarse = self._groups_affordable(len(tree), number=3, rows_per_cell=ROWS_PER_CELL[0])
+        fine = self._groups_affordable(len(tree), number=3, rows_per_cell=ROWS_PER_CELL[1])
+        alone: tuple[Query, ...] = ()
+        if coarse < FEWEST_BESIDE_CONTRAST:
+            forced = [tuple(pair) for pair in (*self._values["anchored"], *self._decided)]
+            leaning, alone = [pair for pair in leaning if pair in forced or pair[::-1] in forced], self._others_alone()
+        return (
+            *self._contrasts([pair for pair in tree if outcomes & set(pair)]),
+            *alone,
+            *self._pair_queries(leaning, int(np.clip(coarse, 2, FINEST_GROUPS))),
+            *self._pair_queries(others, int(np.clip(fine, 2, FINEST_GROUPS))),
+        )
+
+    def _others_alone(self) -> tuple[Query, ...]:
+        """Every node but the outcomes and gaps, in few groups."""
+        kept = [n for n, shape in self.shapes.items() if not shape.outcome and n != GAPS]
+        return tuple(Query((n,), (balanced_groups(self.shapes[n], self.shares[n], GROUPS_ALONE),)) for n in kept)
+
+    def _contrasts(self, pairs: list[tuple[str, str]]) -> tuple[Query, ...]:
+        """One sum for each pair that tells most about how the outcome leans on the other node."""
+        alike = {name: (0,) * shape.cells for name, shape in self.shapes.items()}
+        signs = {name: self._signs(name) for name in self.shapes}
+        return tuple(
+            Query((a, b), (alike[a], alike[b]), UNIT_WEIGHT, (), CONTRASTS, (signs[a], signs[b])) for a, b in pairs
+        )
+
+    def _signs(self, name: str) -> tuple[int, ...]:
+        shape, known = self.shapes[name], self.known[name]
+        found = contrast_signs(replace(shape, missing=len(known) > shape.bins * shape.levels), known)
+        return (*found, *(0,) * (shape.cells - len(found)))
 
     def sparingly(self, pairs: tuple[Query, ...], number: int) -> tuple[tuple[Query, ...], Limits]:
         """The queries of pairs without their usual groups, outcomes alone and gaps beside them, and the pools' limits.
@@ -308,19 +360,31 @@ class Evidence:
         The limit of pairs is a little above the mean load that the noisy shares predict. Where it saves little,
         every group is counted.
         """
-        sparse = tuple(self._without_usual(query) for query in pairs)
+        contrasts = tuple(query for query in pairs if query.signs)
+        sparse = tuple(self._without_usual(query) for query in pairs if not query.signs)
         silent = [query for query in sparse if query.is_silent]
         load = sum(self._counted_share(query) for query in silent)
         limit = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
         if limit > WORTH_SAVING * len(silent):
             sparse, limit = tuple(replace(query, silent=()) for query in sparse), 0
-        limits: Limits = (limit * UNIT_WEIGHT**2, 0)
-        alone = self._outcomes_alone(OUTCOME_GROUPS[number - 2], sensitivity(sparse, limits) ** 2)
+        rare = self._rare_alone() if number == 2 and _is_wide(self.shapes) else ()
+        load = sum(self._signed_share(query) for query in contrasts if query.is_silent)
+        load += sum(self._counted_share(query) for query in rare)
+        signed = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
+        limits: Limits = (limit * UNIT_WEIGHT**2, 0, signed * UNIT_WEIGHT**2)
+        sparse = (*contrasts, *rare, *sparse)
+        alone = self._outcomes_alone(number, sensitivity(sparse, limits) ** 2)
         together = (*alone, *sparse)
         if number == 2 and GAPS in self.shapes:
             gaps, limit = self._gaps(sensitivity(together, limits) ** 2)
-            together, limits = (*together, *gaps), (limits[0], limit)
+            together, limits = (*together, *gaps), (limits[0], limit, limits[2])
         return together, limits
+
+    def _rare_alone(self) -> tuple[Query, ...]:
+        """Nodes that are nearly always the same, once more: only what is rarer is counted, which loads few rows."""
+        shapes = {name: shape for name, shape in self.shapes.items() if name != GAPS}
+        whole = [Query((name,), (every_cell(shape),), pool=CONTRASTS) for name, shape in shapes.items()]
+        return tuple(query for query in map(self._without_usual, whole) if query.is_silent)
 
     def _gaps(self, others: float) -> tuple[tuple[Query, ...], int]:
         """The queries of gaps and their limit, so that they take ``GAPS_PART`` of the round."""
@@ -363,20 +427,29 @@ class Evidence:
                 counted *= 1.0 - float(np.bincount(group, self.shares[name])[out])
         return counted
 
-    def _outcomes_alone(self, groups: int, others: float) -> tuple[Query, ...]:
+    def _signed_share(self, query: Query) -> float:
+        """The share of rows to which a contrast gives a sign, were its nodes independent."""
+        sides = zip(query.nodes, query.signs, strict=True)
+        return float(np.prod([self.shares[name][np.asarray(signs) != 0].sum() for name, signs in sides]))
+
+    def _outcomes_alone(self, number: int, others: float) -> tuple[Query, ...]:
+        """The outcomes in few groups, as exactly as a survival curve needs: half the groups add up in its middle."""
         names = [name for name, shape in self.shapes.items() if shape.outcome]
         if not names:
             return ()
-        fair = math.sqrt(OUTCOME_PART / (1 - OUTCOME_PART) * others / len(names))
+        groups = OUTCOME_GROUPS[number - 2]
+        enough = (CURVE_NOISE * self.rows) ** 2 / (groups / 2)
+        part = float(np.clip(len(names) / (2 * self._rho_of(number) * enough), *OUTCOME_PART))
+        fair = math.sqrt(part / (1 - part) * others / len(names))
         weight = min(max(round(fair), 1), MAX_WEIGHT)
         return tuple(
             Query((name,), (balanced_groups(self.shapes[name], self.shares[name], groups),), weight) for name in names
         )
 
-    def _groups_worth_asking(self, tables: int, *, number: int, finest: int, rows_per_cell: float) -> int:
-        """Groups for each node so that a cell holds about ``rows_per_cell`` times its noise; at least two."""
-        sigma = np.sqrt(tables / (2 * self._rho_of(number)))
-        return int(np.clip(np.sqrt(self.rows / (rows_per_cell * sigma)), 2, finest))
+    def _groups_affordable(self, tables: int, *, number: int, rows_per_cell: float) -> float:
+        """Groups for each node so that a cell of a pair holds about ``rows_per_cell`` times its noise."""
+        sigma = math.sqrt(tables / (2 * self._rho_of(number)))
+        return math.sqrt(self.rows / (rows_per_cell * sigma))
 
     def _rho_of(self, number: int) -> float:
         return float(self._values["rho"] * self._values["shares_of_rho"][number - 1])
@@ -385,22 +458,29 @@ class Evidence:
         groups = {name: balanced_groups(shape, self.shares[name], wanted) for name, shape in self.shapes.items()}
         return tuple(Query(pair, (groups[pair[0]], groups[pair[1]])) for pair in pairs)
 
-    def _interaction(self, pair: tuple[str, str]) -> Interaction:
-        return interaction(pair, self.known, self.bases, self.rows * self._both_known(pair), self.pairs)
+    def _signal(self, pair: tuple[str, str]) -> Signal:
+        return signal(pair, self.known, self.bases, self.rows * self._both_known(pair), self.pairs)
+
+    def _dependence(self, pair: tuple[str, str]) -> Dependence:
+        leans = any(self.shapes[name].outcome for name in pair)
+        return dependence(self._signal(pair), self._usual_strength if leans else 1.0)
+
+    @cached_property
+    def _usual_strength(self) -> float:
+        """How strongly the outcomes usually lean on another node: by all pairs of which there is a contrast."""
+        pairs = {(t.query.nodes[0], t.query.nodes[1]) for t in self.pairs if t.query.signs}
+        return usual_strength([self._signal(pair) for pair in sorted(pairs)])
 
     def _both_known(self, pair: tuple[str, str]) -> float:
         """The share of rows in which neither of a pair is missing."""
         there = [1.0 - self.chances[name] for name in pair if self._gapped(name)]
         return float(np.prod(there, axis=0) @ self.shares[GAPS]) if there else 1.0
 
-    def _orders(self, pair: tuple[str, str]) -> tuple[Floats, Floats]:
-        return self.bases[pair[0]].orders, self.bases[pair[1]].orders
-
     def joint(self, pair: tuple[str, str]) -> Floats:
         """The joint shares of a pair's known cells, shape (cells of one, cells of the other)."""
         first, second = pair
-        coefficients = shrunk(self._interaction(pair), self._orders(pair))
-        start = tilted(self.known[first], self.known[second], self.bases[first], self.bases[second], coefficients)
+        found = self._dependence(pair).coefficients
+        start = tilted(self.known[first], self.known[second], self.bases[first], self.bases[second], found)
         if pair in self._impossible:
             start = without_impossible(start, self._impossible[pair])
         elif (second, first) in self._impossible:

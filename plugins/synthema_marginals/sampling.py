@@ -21,9 +21,9 @@ import polars as pl
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.model import Parameters, State
 from synthema.spi.sampling import balanced, keep_rules, rows_of, subgroup
-from synthema_marginals.estimate import clique_shares
 from synthema_marginals.gaps import GAPS
 from synthema_marginals.nodes import SHARE_BINS, Cells, Floats, Node, nodes_of, number_edges
+from synthema_marginals.pairs import clique_shares
 from synthema_marginals.rounds import Evidence, shapes_of
 
 GRID = 65

@@ -7,7 +7,6 @@ of opt-outs grows older than its policy allows.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re

@@ -3,7 +3,9 @@
 Protocol: 70/30 split by seed, as many synthetic rows as training rows, delta 1e-5. Columns: SDM, the quality score
 of SDMetrics (mean of column shapes and column pair trends, written out below); C, Harrell's C on held-out real rows
 of a Cox model trained on synthetic ones; real C, the same trained on the real training rows; KM, mean distance of the
-survival curves of training and synthetic rows; broken, the share of rows that break a rule; seconds to fit and sample.
+survival curves of training and synthetic rows; known, the share of published findings about the disease that the
+training rows show and the synthetic ones reproduce (see the evaluation plugin); broken, the share of rows that break a
+rule; seconds to fit and sample.
 Mean and standard deviation over seeds.
 """
 
@@ -25,6 +27,8 @@ import synthema_marginals
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.model import Aggregate, Plan
 from synthema.spi.sampling import broken_rows
+from synthema_evaluation.columns import Tables, compared_variables
+from synthema_evaluation.published import knowledge_metric
 from synthema_evaluation.survival import (
     Concordance,
     Design,
@@ -170,6 +174,13 @@ def concordance(source: pl.DataFrame, holdout: pl.DataFrame, codebook: Codebook)
     return Concordance(design.matrix(holdout) @ beta, followed(holdout, outcome, codebook)).value()
 
 
+def known(train: pl.DataFrame, holdout: pl.DataFrame, synthetic: pl.DataFrame, codebook: Codebook) -> float:
+    """The share of published findings that synthetic rows reproduce; NaN where none is asked."""
+    tables = Tables(train, holdout, synthetic)
+    metric, _ = knowledge_metric(tables, codebook, compared_variables(codebook, train, synthetic))
+    return float("nan") if metric is None else metric.value
+
+
 def measure(
     cohort: str,
     epsilon: float,
@@ -191,9 +202,24 @@ def measure(
         "C": concordance(synthetic, holdout, codebook),
         "real C": concordance(train, holdout, codebook),
         "KM": survival_distance(train, synthetic, codebook),
+        "known": known(train, holdout, synthetic, codebook),
         "broken": float(broken_rows(synthetic, codebook).mean()),
         "seconds": seconds,
     }
+
+
+def attacked(cohort: str, epsilon: float, seeds: range, shadows: int) -> str:
+    """What the likelihood-ratio attack of :mod:`tests.plugins.trees_quality` finds, one line for a privacy loss."""
+    from tests.plugins.trees_quality import line, membership  # it imports this module
+
+    def make(
+        rows: pl.DataFrame, codebook: Codebook, seed: int, number: int, parameters: dict[str, Any]
+    ) -> pl.DataFrame:
+        assert number == rows.height
+        return synthesise(rows, codebook, epsilon, seed, parameters)
+
+    found = line([membership(cohort, seed, shadows, {}, make) for seed in seeds])
+    return f"{cohort}, eps {epsilon:g}, seeds {seeds[0]} to {seeds[-1]}, {shadows} shadows each: {found}"
 
 
 def table(cohort: str, epsilons: list[float], seeds: range, parameters: dict[str, Any], *, exact: bool = False) -> str:
@@ -217,12 +243,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--epsilon", type=float, nargs="+", default=[5.0, 1.0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="the first seed: figures to rely on come from fresh ones")
+    parser.add_argument("--shadows", type=int, default=0, help="attack instead, with so many shadow runs a seed")
     parser.add_argument("--exact", action="store_true", help="the hook itself, under discrete noise of OpenDP")
     chosen = parser.parse_args(arguments)
     if COHORTS[chosen.data].absent:
         sys.stderr.write(f"{COHORTS[chosen.data].absent}: see tests/plugins/{chosen.data}.py or cohorts.py\n")
         return 2
     seeds = range(chosen.first, chosen.first + chosen.seeds)
+    if chosen.shadows:
+        for epsilon in chosen.epsilon:
+            sys.stdout.write(attacked(chosen.data, epsilon, seeds, chosen.shadows) + "\n")
+            sys.stdout.flush()
+        return 0
     sys.stdout.write(table(chosen.data, chosen.epsilon, seeds, {}, exact=chosen.exact) + "\n")
     return 0
 

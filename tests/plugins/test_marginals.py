@@ -169,7 +169,7 @@ def test_quality_at_a_privacy_loss(epsilon: float, distance: float, similarity: 
 def test_too_little_privacy_loss_gives_visibly_useless_rows() -> None:
     _, made = study([split()[0]], rho_for(0.02, 1e-5))
     found = figures(made.table)
-    assert found["marginalSimilarity"] < 0.75
+    assert found["marginalSimilarity"] < 0.8
     assert found["survivalDistance"] > 0.05
 
 

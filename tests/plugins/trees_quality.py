@@ -14,16 +14,20 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 import synthema_trees
+from synthema.datasets.codebook import Codebook
 from synthema.spi.sampling import broken_rows
 from synthema_evaluation import shadow_audit
 from tests.plugins.cohorts import COHORTS
 from tests.plugins.marginals_quality import concordance, sdmetrics_score, survival_distance
+
+Maker = Callable[[pl.DataFrame, Codebook, int, int, dict[str, Any]], pl.DataFrame]
 
 
 def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, float]:
@@ -43,12 +47,21 @@ def quality(cohort: str, seed: int, parameters: dict[str, Any]) -> dict[str, flo
     }
 
 
-def membership(cohort: str, seed: int, shadows: int, parameters: dict[str, Any]) -> dict[str, float]:
+def made_by_trees(
+    table: pl.DataFrame, codebook: Codebook, seed: int, rows: int, parameters: dict[str, Any]
+) -> pl.DataFrame:
+    """Synthetic rows of one shadow."""
+    return synthema_trees.generate(table, codebook, {"seed": seed, **parameters}, rows).table
+
+
+def membership(
+    cohort: str, seed: int, shadows: int, parameters: dict[str, Any], make: Maker = made_by_trees
+) -> dict[str, float]:
     """AUC, and true positives at one per cent false positives, of the audit with shadows on all patients."""
     whole, codebook = COHORTS[cohort].rows(), COHORTS[cohort].codebook
 
     def made(table: pl.DataFrame, rows: int, number: int) -> pl.DataFrame:
-        return synthema_trees.generate(table, codebook, {"seed": number, **parameters}, rows).table
+        return make(table, codebook, number, rows, parameters)
 
     # Runs of neighbouring seeds would share generators: the audit numbers them from its seed on.
     audit = shadow_audit(made, whole, codebook, shadows=shadows, canaries=0, seed=seed * 1000)

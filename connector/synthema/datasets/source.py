@@ -18,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from synthema.datasets.codebook import Codebook, Variable
+from synthema.datasets.derive import derived_column
 from synthema.errors import InputError
 
 SHOWN_FINDINGS = 20
@@ -97,8 +98,8 @@ def read_source_lines(path: Path, codebook: Codebook) -> tuple[pl.DataFrame, tup
 def inspect_source(path: Path, codebook: Codebook) -> Inspection:
     """Read a file and collect everything that is wrong with it; changes nothing.
 
-    Raises :class:`InputError` only where there is no table at all to look at (unreadable,
-    empty, not text, not CSV).
+    A derived column that the file lacks is computed; one that it has is left as it is, for the rules to judge. Raises
+    :class:`InputError` only where there is no table at all to look at (unreadable, empty, not text, not CSV).
     """
     lines, headings, rows = _rows(path)
     header = _names(headings, codebook)
@@ -117,22 +118,42 @@ def inspect_source(path: Path, codebook: Codebook) -> Inspection:
     numbers = [line for line, _ in whole]
     columns: dict[str, list[Cell]] = {}
     for variable in codebook.variables:
+        if variable.name not in header:
+            continue
         position = header.index(variable.name)
         texts = [cells[position] for _, cells in whole]
         columns[variable.name] = _read_column(
             variable, texts, numbers, faults, key=variable.name == codebook.patient_key
         )
     _check_duplicates(columns[codebook.patient_key], numbers, codebook.patient_key, faults)
+    if faults.all():
+        return Inspection(len(rows), tuple(faults.all()), None, tuple(numbers))
+    table = harmonise(columns, codebook)
+    _check_derived([v for v in codebook.variables if v.name not in header], table, numbers, faults)
     found = faults.all()
-    table = None if found else harmonise(columns, codebook)
-    return Inspection(len(rows), tuple(found), table, tuple(numbers))
+    return Inspection(len(rows), tuple(found), None if found else table, tuple(numbers))
 
 
 def harmonise(columns: dict[str, list[Cell]], codebook: Codebook) -> pl.DataFrame:
-    """The typed table of already checked columns: order and types of the codebook, null where missing."""
-    return pl.DataFrame(
-        {v.name: pl.Series(v.name, columns[v.name], dtype=POLARS_TYPES[v.type]) for v in codebook.variables}
-    )
+    """The typed table of already checked columns: order and types of the codebook, null where missing.
+
+    Derived columns that are not among them are computed.
+    """
+    kept = [v for v in codebook.variables if v.name in columns]
+    table = pl.DataFrame({v.name: pl.Series(v.name, columns[v.name], dtype=POLARS_TYPES[v.type]) for v in kept})
+    for variable in codebook.in_order_of_derivation():
+        if variable.name not in columns:
+            table = table.with_columns(derived_column(table, variable))
+    return table.select(codebook.names())
+
+
+def _check_derived(computed: list[Variable], table: pl.DataFrame, lines: list[int], faults: _Faults) -> None:
+    """Every computed column that must be filled is."""
+    for variable in computed:
+        if not variable.may_be_missing:
+            for row in table[variable.name].is_null().arg_true().to_list():
+                fix = "fill in what it follows from"
+                faults.add(variable.name, "the value does not follow from the other columns", fix, lines[row])
 
 
 class _Faults:
@@ -215,7 +236,7 @@ def _header_findings(header: list[str], codebook: Codebook) -> list[Finding]:
             near = difflib.get_close_matches(name, known, n=1) or [n for n in known if n.lower() == name.lower()]
             fix = f"did you mean '{near[0]}'?" if near else "remove it, or describe it in the codebook"
             findings.append(Finding(name[:40], "the codebook does not know this column", fix, [1]))
-    missing = [name for name in known if name not in header]
+    missing = [v.name for v in codebook.variables if v.name not in header and v.derivation is None]
     findings += [
         Finding(name, "the column is missing", "add it; leave cells empty where not recorded", [1]) for name in missing
     ]

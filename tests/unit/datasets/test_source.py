@@ -150,3 +150,30 @@ def test_a_codebook_must_describe_its_key(tmp_path: Path) -> None:
     lost = codebook().keep(("age", "sex"))
     with pytest.raises(InputError, match="patient key"):
         read_source(write(tmp_path, "age,sex\n70,F\n"), lost)
+
+
+BANDS = {"kind": "bands", "of": "hgb", "edges": [3, 12, 22]}
+
+
+def derived(**more: Any) -> Codebook:
+    anaemia = {"name": "anaemia", "label": "Anaemia", "type": "category", "categories": ["yes", "no"], **more}
+    book = codebook().model_dump(mode="json")
+    return Codebook.model_validate(book | {"variables": [*book["variables"], {**anaemia, "derivation": BANDS}]})
+
+
+def test_a_derived_column_that_the_file_lacks_is_computed(tmp_path: Path) -> None:
+    table = read_source(write(tmp_path, f"{HEADER}\nP-1,70,F,13,30\nP-2,60,M,9,3\nP-3,60,M,,3\n"), derived())
+    assert table.columns == [*HEADER.split(","), "anaemia"]
+    assert table["anaemia"].to_list() == ["no", "yes", None]
+
+
+def test_a_derived_column_that_the_file_has_is_left_for_the_rules_to_judge(tmp_path: Path) -> None:
+    table = read_source(write(tmp_path, f"{HEADER},anaemia\nP-1,70,F,13,30,yes\n"), derived())
+    assert table["anaemia"].to_list() == ["yes"]
+
+
+def test_a_derived_column_that_must_be_filled_names_the_lines_where_it_does_not_follow(tmp_path: Path) -> None:
+    text = f"{HEADER}\nP-1,70,F,13,30\nP-2,60,M,,3\n"
+    (finding,) = inspect_source(write(tmp_path, text), derived(may_be_missing=False)).findings
+    assert (finding.column, finding.lines) == ("anaemia", [3])
+    assert "does not follow" in finding.sentence
