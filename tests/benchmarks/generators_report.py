@@ -19,6 +19,7 @@ Place = tuple[str, float, float | None, float | None]
 SHOWN = (
     ("SDM", "sdm", 1.0, 3),
     ("C", "c", 1.0, 3),
+    ("C − real C", "c_gap", 1.0, 3),
     ("KM", "km", 1.0, 3),
     ("broken, %", "broken", 100.0, 1),
     ("LiRA AUC", "lira", 1.0, 3),
@@ -33,6 +34,10 @@ EXPLAINED = {
     "C": (
         "Harrell's C, on held-out real patients, of a Cox model trained on synthetic rows; *real C*: on the real ones. "
         "Columns that by a rule are known only with the outcome (a cause of death) are left out of the model"
+    ),
+    "C − real C": (
+        "the difference on the same split; splits differ more than generators, so compare this and not C between lines "
+        "of unlike numbers of splits"
     ),
     "KM": (
         "mean distance of the survival curves of synthetic and training rows; *floor*: of held-out and training rows"
@@ -54,7 +59,8 @@ EXPLAINED = {
     "CPU s, MB": "to learn and draw once, one thread; the process at its largest, libraries included",
     "front": (
         "● no generator with at least as strong a promise (ε as small or smaller) is at least as good in C and LiRA "
-        "AUC (means; an AUC below .5 counts as .5) and better in one; *no LiRA*: not compared, for want of an attack"
+        "AUC (means; an AUC below .5 counts as .5) and better in one, on the splits that all compared have; *no LiRA*: "
+        "not compared, for want of an attack"
     ),
 }
 HEAD = """# Generators compared
@@ -112,17 +118,14 @@ def page(
 
 
 def _cohort(cohort: Cohort, entries: Sequence[Compared], cells: Cells, limits: Limits) -> str:
-    found = {
-        entry.name: [cell for (name, generator, _), cell in sorted(cells.items(), key=lambda item: item[0])
-                     if (name, generator) == (cohort.name, entry.name)]
-        for entry in entries
-    }  # fmt: skip
+    by_split: dict[str, dict[int, Cell]] = {entry.name: {} for entry in entries}
+    for (name, generator, seed), cell in sorted(cells.items(), key=lambda item: item[0]):
+        if name == cohort.name:
+            by_split[generator][seed] = _with_gap(cell)
+    found = {name: list(split.values()) for name, split in by_split.items()}
     if not any(found.values()):
         return f"\n## {cohort.name}\n\nNot measured yet: `make bench-generators ARGS='--data {cohort.name}'`.\n"
-    places: list[Place] = [
-        (e.name, np.inf if e.epsilon is None else e.epsilon, mean(found[e.name], "c"), mean(found[e.name], "lira"))
-        for e in entries
-    ]
+    places, common = _places(entries, by_split)
     front = on_front(places)
     lines = [
         "",
@@ -141,7 +144,26 @@ def _cohort(cohort: Cohort, entries: Sequence[Compared], cells: Cells, limits: L
         texts = [_text(measured, name, factor, digits, limits) for _, name, factor, digits in SHOWN]
         mark = "●" if entry.name in front else "" if mean(measured, "lira") is not None else "no LiRA"
         lines.append(f"| {entry.name} | {len(measured)} | {_epsilon(entry)} | {' | '.join(texts)} | {mark} |")
-    return "\n".join([*lines, "", *_fronts(entries, places)]) + "\n"
+    return "\n".join([*lines, "", *_fronts(entries, places, common)]) + "\n"
+
+
+def _with_gap(cell: Cell) -> Cell:
+    return {**cell, "c_gap": cell["c"] - cell["real_c"]} if "c" in cell and "real_c" in cell else cell
+
+
+def _places(entries: Sequence[Compared], by_split: Mapping[str, Mapping[int, Cell]]) -> tuple[list[Place], int]:
+    """Where each generator lies by the splits that all attacked ones have, and how many these are."""
+    attacked = [set(split) for split in by_split.values() if mean(list(split.values()), "lira") is not None]
+    common = set.intersection(*attacked) if attacked else set()
+    places: list[Place] = []
+    for entry in entries:
+        split = by_split[entry.name]
+        shared = [cell for seed, cell in split.items() if seed in common]
+        areas = mean(shared, "lira")
+        if areas is None:  # attacked on other splits only: the area hardly differs between splits
+            areas = mean(list(split.values()), "lira")
+        places.append((entry.name, np.inf if entry.epsilon is None else entry.epsilon, mean(shared, "c"), areas))
+    return places, len(common)
 
 
 def _said(cohort: Cohort, found: Mapping[str, Sequence[Cell]]) -> str:
@@ -168,10 +190,14 @@ def _beats(other: Place, place: Place) -> bool:
     return other_eps <= eps and other_c >= c and other_auc <= auc and (other_c > c or other_auc < auc)
 
 
-def _fronts(entries: Sequence[Compared], places: Sequence[Place]) -> list[str]:
+def _fronts(entries: Sequence[Compared], places: Sequence[Place], common: int) -> list[str]:
     """A sentence for each strength of promise: who is on the front there, and who was not compared."""
     peers = {entry.name for entry in entries if entry.plugin == "sdv"}
-    lines = []
+    lines = (
+        [f"The front, on the {common} split{'s' * (common != 1)} that all compared generators have:", ""]
+        if common
+        else []
+    )
     for epsilon in sorted({place[1] for place in places}, reverse=True):
         allowed = [place for place in places if place[1] <= epsilon]
         front = on_front(allowed)

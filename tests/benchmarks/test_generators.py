@@ -164,15 +164,28 @@ def test_the_report_says_what_was_measured_how_often_and_what_was_not() -> None:
     }
     text = page([cohort], generators_job.ENTRIES, figures, {"trees": "sha256:" + "ab" * 32}, 32, 300)
     assert "with 32 runs of the generator" in text
-    expected = "0.950 ± 0.000 | 0.690 ± 0.010 | 0.010 ± 0.000 | 0.0 ± 0.0 | 0.520 [0.510, 0.530] 1 split |"
+    expected = (
+        "0.950 ± 0.000 | 0.690 ± 0.010 | 0.000 ± 0.010 | 0.010 ± 0.000 | 0.0 ± 0.0 | 0.520 [0.510, 0.530] 1 split |"
+    )
     assert f"| trees | 2 | — | {expected}" in text
     assert "trees `sha256:abababababab`" in text
     assert "Real C 0.690, floor 0.020" in text
     assert "| marginals-eps1 | 0 | 1 | not measured |" in text
-    assert "| sdv-ctgan | 1 | — | 0.950 | 0.680 | 0.010 | 0.0 | too dear | too dear |" in text
+    assert "| sdv-ctgan | 1 | — | 0.950 | 0.680 | -0.010 | 0.010 | 0.0 | too dear | too dear |" in text
     assert "| not yet | not yet | 0.500 | 10.0 | 100 | no LiRA |" in text
     assert "- No promise needed: on the front trees; not compared marginals-eps5" in text
     assert "- ε ≤ 1 needed: on the front nobody, for want of attacks; not compared" in text
+
+
+def test_the_front_compares_the_same_splits() -> None:
+    figures: dict[tuple[str, str, int], dict[str, float]] = {
+        ("mgus2", "trees", 0): FIGURES | ATTACK | {"c": 0.65},
+        ("mgus2", "trees", 1): FIGURES | ATTACK | {"c": 0.75},
+        ("mgus2", "deep-vae", 0): FIGURES | ATTACK | {"c": 0.66},
+    }
+    text = page([cohort_of("mgus2")], generators_job.ENTRIES, figures, {}, 32, 300)
+    assert "The front, on the 1 split that all compared generators have:" in text
+    assert "- No promise needed: on the front deep-vae; not compared" in text, "the easier split is not counted"
 
 
 def test_why_an_attack_is_missing_follows_from_the_limit() -> None:
