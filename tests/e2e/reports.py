@@ -20,7 +20,7 @@ from synthema.demo.processes import stop
 from synthema.policy.templates import render
 from tests.e2e.space import EXPLICIT_CONSENT, Space
 
-PLUGINS = ("minimise", "secure-sum", "statistics", "regression")
+PLUGINS = ("minimise", "secure-sum", "statistics", "regression", "additive")
 FIELDS = ("age", "sex", "hgb", "creat", "futime", "death")
 ASSESSMENT = "federated-analysis.yaml"
 SMALLEST = 10

@@ -35,6 +35,19 @@ LOGISTIC = {
     },
 }  # fmt: skip
 
+COX = {
+    "plugin": "regression",
+    "parameters": {
+        "model": "cox", "outcome": "overall survival", "covariates": ["sex", "hgb", "creat"], "most_patients": 1024,
+    },
+}  # fmt: skip
+SHAPES = {
+    "plugin": "additive",
+    "parameters": {
+        "model": "hazard", "outcome": "overall survival", "covariates": ["sex", "hgb", "creat"], "steps": 6,
+    },
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def data() -> list[HospitalData]:
@@ -88,6 +101,32 @@ def test_a_regression_is_the_pooled_fit(space: Space, data: list[HospitalData]) 
     for name, value in zip(("intercept", "sex", "hgb", "creat"), known.params, strict=True):
         (words,) = [each for each in ours if each.startswith(name)]
         assert ours[words] == pytest.approx(value, abs=1e-6)
+
+
+def test_hazard_ratios_are_those_of_a_fit_over_all_rows_in_strata_of_sites(
+    space: Space, data: list[HospitalData]
+) -> None:
+    found = released(space, study(space, "Hazards with MGUS", COX, action="analyse"))["report"]
+    table = pooled(data).drop_nulls(["sex", "hgb", "creat", "futime", "death"])
+    exogenous = np.column_stack([table["sex"] == "M", table["hgb"], table["creat"]]).astype(float)
+    died = (table["death"] == "1").to_numpy().astype(int)
+    known = sm.PHReg(table["futime"].to_numpy(), exogenous, died, strata=table["site"].to_numpy(), ties="breslow").fit()
+    ours = metrics(found, "coefficient")
+    for name, value in zip(("sex", "hgb", "creat"), known.params, strict=True):
+        (words,) = [each for each in ours if each.startswith(name)]
+        assert ours[words] == pytest.approx(value, abs=1e-6)
+
+
+def test_an_additive_model_is_reported_as_shapes(space: Space, data: list[HospitalData]) -> None:
+    asked = study(space, "Shapes of risk with MGUS", SHAPES, action="analyse", rounds=8)
+    figures = released(space, asked)["report"]["figures"]
+    shapes = figures["series"]["shapes"]
+    assert set(shapes) == {"sex", "hgb", "creat"}
+    men = next(cell for cell in shapes["sex"]["cells"] if cell["label"] == "M")
+    everybody = pooled(data).filter(pl.col("sex") == "M").height
+    assert 0.7 * everybody < men["patients"] < 0.9 * everybody  # a fifth is held out
+    importance = {each["definition"]: each["value"] for each in figures["metrics"] if each["id"] == "termImportance"}
+    assert len(importance) == 3
 
 
 def test_the_report_is_a_page_and_a_file_that_anybody_can_check(
