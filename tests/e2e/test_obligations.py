@@ -14,7 +14,7 @@ from synthema.errors import ConflictError, DeniedError, IntegrityError, NotFound
 from synthema.identity import did_document
 from synthema.identity.credentials import verify
 from synthema.permits import PermitState
-from synthema.runs.governor import Governor
+from synthema.runs import spending
 from synthema.vocabulary.namespaces import SYN
 from tests.e2e.house import BUDGET, DATASET, DELTA, RESEARCH, House, Settled, copy_of
 from tests.unit.permits.support import BODY, ORIGIN, Body, content
@@ -59,7 +59,7 @@ def test_what_is_refused_for_the_budget_leaves_no_duties(house: House, monkeypat
     def refuse(*_: object, **__: object) -> None:
         raise DeniedError("nothing left", fix="none")
 
-    monkeypatch.setattr(Governor, "_reserve", refuse)
+    monkeypatch.setattr(spending, "set_aside", refuse)
     with pytest.raises(DeniedError):
         house.request()
     assert owed(house) == {}

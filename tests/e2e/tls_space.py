@@ -35,7 +35,7 @@ class TlsSpace(Space):
         for (key, own), port in zip(made.items(), free_ports(len(made)), strict=True):
             self._inner[key] = f"http://127.0.0.1:{port}"
             _speak_tls([each.public_url for each in made.values()], own.home / "connector.toml")
-            listening = {"public_listen": f'"127.0.0.1:{port}"', "trusted_authorities": f'"{authority.file}"'}
+            listening = {"public_listen": f"127.0.0.1:{port}", "trusted_authorities": str(authority.file)}
             _add_settings(own.home / "connector.toml", settings | listening)
             self.wire.listen(urlsplit(own.public_url).port or 0, port)
         self.settings = {key: load_settings(own.home) for key, own in made.items()}

@@ -41,7 +41,7 @@ class Peers:
 
 def gathered(monkeypatch: pytest.MonkeyPatch, peers: Peers, *events: dict[str, Any], patience: float = 60.0) -> Any:
     monkeypatch.setattr(gathering, "SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setattr(gathering, "failures_of", lambda _statement, _evidence: [])
+    monkeypatch.setattr(gathering, "failures_of", lambda *_: [])
     monkeypatch.setattr(Gathering, "verified", lambda *_: SimpleNamespace(issuer=SITE, statement=None))
     story = list(events)
     plan: Any = SimpleNamespace(id="study-1", model_dump=lambda mode: {})
