@@ -15,7 +15,7 @@ from synthema.clock import SystemClock
 from synthema.demo import house as demo
 from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData
-from synthema.demo.processes import Actor, prepare, start, stop, wait_until_up
+from synthema.demo.processes import Actor, Running, prepare, start, stop, wait_until_up
 from synthema.demo.scenes import FIELDS, THRESHOLDS
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
@@ -70,11 +70,14 @@ class Space:
         house = self.houses[key]
         stop([house.running])
         house.running = start(house.running.actor, house.running.settings, environment)
-        wait_until_up(house.running)
+        self._wait(house.running)
         return house
 
-    def begin(self, title: str, codebook: str = "mgus", epsilon: float = 1.0) -> str:
-        """Start a study over the three hospitals; returns its id."""
+    def _wait(self, connector: Running) -> None:
+        wait_until_up(connector)
+
+    def begin(self, title: str, codebook: str = "mgus", epsilon: float = 1.0, **changes: Any) -> str:
+        """Start a study over all hospitals, of which three are enough; returns its id."""
         study = {
             "title": title,
             "codebook": "mgus",
@@ -90,6 +93,7 @@ class Space:
             "minimum_sites": 3,
             "holdout": 0.25,
             "rows": 200,
+            **changes,
         }
         started: dict[str, str] = self.hub.call("study/start", {"study": study, "codebook": codebook})
         return started["study"]

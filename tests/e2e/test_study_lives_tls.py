@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from synthema.demo.patients import hospital_data
+from tests.e2e.misbehaving.reasons import refused_for_its_reason
 from tests.e2e.space import ended_run, log_text, until
 from tests.e2e.tls_space import FIVE, TlsSpace, tls_space
 
@@ -31,7 +31,7 @@ def test_one_killed_one_slow_one_hostile_and_the_rest_finish(tmp_path: Path) -> 
     hostile = {"PYTHONPATH": str(MISBEHAVING), "SYNTHEMA_TEST_SITE": "hostile", "SYNTHEMA_TEST_TOLD": str(told)}
     patience: dict[str, Any] = {"answer_seconds": ANSWER_SECONDS, "tolerated_colluders": 0}
     with tls_space(tmp_path, hospital_data((1,) * 5), {HOSTILE: hostile}, **patience) as space:
-        study = space.begin("Five hospitals over TLS")
+        study = space.begin("Five hospitals over TLS", tolerated_colluders=0)
         space.reaches(study, lambda: space.rounds(study) >= 1, 300)
         space.kill(DIES)
         slow = space.houses[SLOW].running.process
@@ -43,7 +43,7 @@ def test_one_killed_one_slow_one_hostile_and_the_rest_finish(tmp_path: Path) -> 
         assert found["state"] in ("quarantined", "released", "stopped"), found["reason"]
         _the_rest_finished(space, study)
         _the_dead_came_back(space, study)
-        _the_hostile_was_refused(told)
+        refused_for_its_reason(told)
         _nothing_was_said_in_the_clear(space)
 
 
@@ -74,21 +74,6 @@ def _the_dead_came_back(space: TlsSpace, study: str) -> None:
     assert said.count("Privacy budget spent: round-") == handed, "each vector is paid once"
     assert account["rho"]["reserved"] == 0
     assert house.call("log/verify")["size"] > 0
-
-
-def _the_hostile_was_refused(told: Path) -> None:
-    answers = {each["what"]: each["answer"] for each in map(json.loads, told.read_text().splitlines())}
-    reasons = {
-        "wrong keys": "is not signed by",
-        "another's name": "not from this site",
-        "no vector": "not a .npy vector",
-        "short vector": "another shape or type",
-        "floats": "another shape or type",
-        "an old round": "is not due",
-        "a lie about survivors": "not of the agreed form",
-    }
-    for what, reason in reasons.items():
-        assert reason in answers[what], (what, answers[what])
 
 
 def _nothing_was_said_in_the_clear(space: TlsSpace) -> None:

@@ -12,15 +12,14 @@ from urllib.parse import urlsplit
 
 from synthema.config import load_settings
 from synthema.demo import house as demo
-from synthema.demo.house import DATASET, House
+from synthema.demo.house import House
 from synthema.demo.patients import HospitalData
 from synthema.demo.processes import Actor, Running, free_ports, prepare, start, stop, wait_until_up
-from synthema.demo.scenes import FIELDS, THRESHOLDS
+from synthema.demo.scenes import THRESHOLDS
 from tests.e2e.space import HUB, Space, _add_settings, _settle
 from tests.e2e.tls import Authority, TlsWire
 
 FIVE = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abcde"]
-ROUNDS = 3
 
 
 class TlsSpace(Space):
@@ -53,36 +52,6 @@ class TlsSpace(Space):
     @property
     def sites(self) -> list[House]:
         return [self.houses[actor.key] for actor in FIVE]
-
-    def restart(self, key: str, environment: Mapping[str, str] | None = None) -> House:
-        """Start a connector on the home it had."""
-        house = self.houses[key]
-        stop([house.running])
-        house.running = start(house.running.actor, house.running.settings, environment)
-        self._wait(house.running)
-        return house
-
-    def begin(self, title: str, codebook: str = "mgus", epsilon: float = 1.0) -> str:
-        """Start a study over the five hospitals, of which three are enough; returns its id."""
-        study = {
-            "title": title,
-            "codebook": "mgus",
-            "purpose": "ehds:HealthcareScientificResearch",
-            "action": "synthesise",
-            "sites": [{"did": house.did, "dataset": DATASET} for house in self.sites],
-            "fields": list(FIELDS),
-            "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "refuse"}},
-            "algorithm": {"plugin": "marginals"},
-            "evaluators": [{"plugin": "evaluation"}],
-            "privacy": {"epsilon": epsilon, "delta": demo.DELTA},
-            "rounds": ROUNDS,
-            "minimum_sites": 3,
-            "tolerated_colluders": 0,
-            "holdout": 0.25,
-            "rows": 200,
-        }
-        started: dict[str, str] = self.hub.call("study/start", {"study": study, "codebook": codebook})
-        return started["study"]
 
     def _wait(self, connector: Running) -> None:
         """Wait where the proxy reaches a connector: the authority is the house's own."""
