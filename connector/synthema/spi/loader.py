@@ -8,6 +8,7 @@ runs a copy without it: compiled files are never executed.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +20,7 @@ from synthema.errors import PluginError, SynthemaError
 from synthema.spi.manifest import MANIFEST_NAME, Manifest, load_manifest
 
 GROUP = "synthema.plugins"
+_forgetting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def installed() -> dict[str, InstalledPlugin]:
 
 def discover() -> Discovery:
     """Read every plugin that is installed; one broken plugin hides no other."""
-    invalidate_caches()
+    _look_afresh()
     plugins: dict[str, InstalledPlugin] = {}
     problems: dict[str, SynthemaError] = {}
     for name, points in _by_name().items():
@@ -60,7 +62,7 @@ def discover() -> Discovery:
 
 def find(name: str) -> InstalledPlugin:
     """The installed plugin of this name, its files hashed now; raises :class:`PluginError` with the reason."""
-    invalidate_caches()
+    _look_afresh()
     known = _by_name()
     if name not in known:
         raise PluginError(
@@ -68,6 +70,15 @@ def find(name: str) -> InstalledPlugin:
             fix=f"install the package that brings it; installed are: {', '.join(sorted(known)) or 'none'}",
         )
     return _inspect(name, known[name])
+
+
+def _look_afresh() -> None:
+    """Forget what was found before: a plugin may have been installed since.
+
+    One thread at a time: Python deletes from a shared dictionary here and fails when another thread was faster.
+    """
+    with _forgetting:
+        invalidate_caches()
 
 
 def package_files(folder: Path) -> list[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from synthema.errors import PluginError
+from synthema.spi import loader
 from synthema.spi.loader import discover, find, installed, package_digest, package_files
 from tests.unit.spi.plugin_files import manifest_text, write_plugin
 
@@ -90,3 +93,30 @@ def test_an_unknown_plugin_is_answered_with_those_there_are(site: Path) -> None:
     with pytest.raises(PluginError) as caught:
         find("stranger")
     assert "known-one" in caught.value.fix
+
+
+def test_many_threads_look_for_plugins_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own forgetting of what it found is not made for threads; a run once broke on it."""
+    places = [f"/nowhere/{number}.zip" for number in range(50)]
+    known: dict[str, Any] = dict(sys.path_importer_cache)
+    monkeypatch.setattr(sys, "path_importer_cache", known)
+    switching, broken = sys.getswitchinterval(), []
+
+    def look() -> None:
+        for _ in range(60):
+            known.update(dict.fromkeys(places))
+            try:
+                loader._look_afresh()
+            except KeyError as fault:
+                broken.append(fault)
+
+    threads = [threading.Thread(target=look) for _ in range(6)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switching)
+    assert broken == []
