@@ -25,7 +25,7 @@ demo: $(STAMP)  ## Three hospitals, a hub and a registry make a certified synthe
 	@$(BIN)/synthema demo --output $(OUTPUT) $(ARGS)
 
 test: $(STAMP)  ## All tests: unit, property, plugins, browser, end to end, crash
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 flare: $(STAMP)  ## NVIDIA FLARE in an environment of its own, for the tests of the engine between machines
 	@$(BIN)/synthema study engine $(FLARE) --constraints constraints-flare.txt

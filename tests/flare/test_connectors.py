@@ -109,7 +109,9 @@ def test_what_flare_asked_and_what_it_was_answered_is_in_the_sites_logs(space: S
 @pytest.mark.article("GDPR 7(3)")
 def test_a_site_whose_agreement_ended_is_refused(space: Space) -> None:
     house = space.sites[0]
-    for agreement in house.call("agreement/list"):
+    agreements = house.call("agreement/list")
+    assert agreements, "the studies before this one made one"
+    for agreement in agreements:
         house.call("agreement/end", {"agreement": agreement["agreement"], "reason": "the project is over"})
     study = space.begin("Without an agreement")
     ended = space.ended(study, LONG)

@@ -74,20 +74,26 @@ class Signaller:
         return len(owed)
 
     def _dispatch(self) -> None:
-        for flow, process, wanted in self.owed():
+        for flow, _, _ in self.owed():
             with self._lock:
                 if flow.id in self._busy:
                     continue
                 self._busy.add(flow.id)
             assert self._pool is not None  # noqa: S101 - looks happen only between start and stop
-            self._pool.submit(self._work, flow, process, wanted)
+            self._pool.submit(self._work, flow.id)
 
-    def _work(self, flow: store.Flow, process: Process, wanted: FlowState) -> None:
+    def _work(self, identifier: str) -> None:
+        """Read anew what one flow's plane has to be told: another worker may have told it since the look."""
         try:
-            self._tell(flow, process, wanted)
+            now = self._planes.clock.now()
+            with self._planes.database.read() as connection:
+                flow = store.get(connection, identifier)
+                wanted = _wanted(connection, flow) if flow.due <= now else None
+            if wanted is not None:
+                self._tell(flow, *wanted)
         finally:
             with self._lock:
-                self._busy.discard(flow.id)
+                self._busy.discard(identifier)
             self._watch.again()  # the transfer may have moved on meanwhile
 
     def _tell(self, flow: store.Flow, process: Process, wanted: FlowState) -> None:
