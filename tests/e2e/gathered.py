@@ -16,9 +16,9 @@ from synthema.clock import SystemClock
 from synthema.config import Peer, did_web, load_settings
 from synthema.demo import house as demo
 from synthema.demo.patients import HospitalData, hospital_data
-from synthema.demo.scenes import FIELDS, THRESHOLDS
 from synthema.web.public import public_app
-from tests.e2e.house import DATASET, House, bring_patients
+from tests.e2e.house import House
+from tests.e2e.space import settle, settle_hub, synthesis
 from tests.unit.dataspace.world import listener, serving, url_of
 
 
@@ -85,24 +85,9 @@ class Gathered:
 
     def begin(self, title: str, sites: list[str], **changes: Any) -> str:
         """Start a study over some of the hospitals; returns its id."""
-        study = {
-            "title": title,
-            "codebook": "mgus",
-            "purpose": "ehds:HealthcareScientificResearch",
-            "action": "synthesise",
-            "sites": [{"did": self.houses[key].did, "dataset": DATASET} for key in sites],
-            "fields": list(FIELDS),
-            "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "refuse"}},
-            "algorithm": {"plugin": "marginals"},
-            "evaluators": [{"plugin": "evaluation"}],
-            "privacy": {"epsilon": 1.0, "delta": demo.DELTA},
-            "rounds": 3,
-            "minimum_sites": 3,
-            "tolerated_colluders": 0,
-            "holdout": 0.25,
-            "rows": 200,
-        }
-        started: dict[str, str] = self.hub.call("study/start", {"study": study | changes, "codebook": "mgus"})
+        houses = [self.houses[key] for key in sites]
+        study = synthesis(title, houses, 1.0) | {"tolerated_colluders": 0} | changes
+        started: dict[str, str] = self.hub.call("study/start", {"study": study, "codebook": "mgus"})
         return started["study"]
 
 
@@ -140,19 +125,6 @@ def _settle(made: Gathered, sites: list[str]) -> None:
     for key, brought in zip(sites, hospital_data((1,) * len(sites)), strict=True):
         house, made.patients[key] = made.houses[key], brought
         house.signatories = [house._register("dpo"), house._register("data steward")]
-        bring_patients(house, brought)
-        house.approve_plugins()
-        house.activate_policy(demo.site_policy(house), "site.yaml")
-        house.activate_policy(demo.dataset_policy(house), "dataset.yaml")
-        house.activate_assessment(THRESHOLDS)
-        house.call(
-            "offer/publish",
-            {
-                "dataset": DATASET, "policy": demo.offer_policy(house, made.hub.did, made.clock.now()),
-                "epsilon": demo.BUDGET, "delta": demo.DELTA, "total_epsilon": demo.BUDGET,
-            },
-        )  # fmt: skip
+        settle(house, brought, made.hub.did, demo.BUDGET, made.clock.now())
     made.hub.signatories = [made.hub._register("dpo"), made.hub._register("data steward")]
-    made.hub.approve_plugins()
-    made.hub.activate_policy(demo.release_policy(made.hub, THRESHOLDS), "release.yaml")
-    made.hub.activate_policy(demo.released_data_policy(made.hub), "released.yaml")
+    settle_hub(made.hub)

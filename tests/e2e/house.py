@@ -251,13 +251,13 @@ def settle(folder: Path, clock: Clock, budget: float = BUDGET) -> Settled:
         return Settled(home, tuple(house.signatories), permit, patients)
 
 
-def bring_patients(house: House, patients: HospitalData) -> None:
+def bring_patients(house: demo.House, patients: HospitalData, title: str = "MGUS cohort") -> None:
     """Take in a table of patients and their consents."""
     house.call(
         "dataset/add",
         {
             "name": DATASET,
-            "title": "MGUS cohort",
+            "title": title,
             "file": "mgus.csv",
             "table": patients.table,
             "codebook": "mgus",

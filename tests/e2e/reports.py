@@ -18,7 +18,8 @@ from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData, hospital_data
 from synthema.demo.processes import stop
 from synthema.policy.templates import render
-from tests.e2e.space import EXPLICIT_CONSENT, Space
+from tests.e2e.house import bring_patients
+from tests.e2e.space import Space
 
 PLUGINS = ("minimise", "secure-sum", "statistics", "regression", "additive")
 FIELDS = ("age", "sex", "hgb", "creat", "futime", "death")
@@ -94,16 +95,7 @@ def report_space(folder: Path, data: list[HospitalData], **settings: Any) -> Ite
 
 
 def _settle(house: House, brought: HospitalData, hub: str) -> None:
-    added = {
-        "name": DATASET,
-        "title": f"MGUS cohort of {house.name}",
-        "file": "mgus.csv",
-        "table": brought.table,
-        "codebook": "mgus",
-        "metadata": demo.metadata(EXPLICIT_CONSENT),
-    }
-    house.call("dataset/add", added)
-    house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": brought.consents})
+    bring_patients(house, brought, f"MGUS cohort of {house.name}")
     house.approve_plugins(PLUGINS)
     house.activate_policy(site_policy(house), "site.yaml")
     house.activate_policy(demo.dataset_policy(house), "dataset.yaml")

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData
 from synthema.demo.processes import Actor, Running, prepare, start, stop, wait_until_up
 from synthema.demo.scenes import FIELDS, THRESHOLDS
+from tests.e2e.house import bring_patients
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
 HUB = Actor("hub", "Coordinating hub", "hub")
 REGISTRY = Actor("registry", "Disease registry", "registry")
-EXPLICIT_CONSENT = "https://w3id.org/dpv/legal/eu/gdpr#A9-2-a"
 FINAL_STUDY = ("released", "refused", "stopped", "failed")
 FINAL_RUN = ("released", "denied", "stopped", "failed")
 
@@ -78,23 +79,7 @@ class Space:
 
     def begin(self, title: str, codebook: str = "mgus", epsilon: float = 1.0, **changes: Any) -> str:
         """Start a study over all hospitals, of which three are enough; returns its id."""
-        study = {
-            "title": title,
-            "codebook": "mgus",
-            "purpose": "ehds:HealthcareScientificResearch",
-            "action": "synthesise",
-            "sites": [{"did": house.did, "dataset": DATASET} for house in self.sites],
-            "fields": list(FIELDS),
-            "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "refuse"}},
-            "algorithm": {"plugin": "marginals"},
-            "evaluators": [{"plugin": "evaluation"}],
-            "privacy": {"epsilon": epsilon, "delta": demo.DELTA},
-            "rounds": 3,
-            "minimum_sites": 3,
-            "holdout": 0.25,
-            "rows": 200,
-            **changes,
-        }
+        study = synthesis(title, self.sites, epsilon) | changes
         started: dict[str, str] = self.hub.call("study/start", {"study": study, "codebook": codebook})
         return started["study"]
 
@@ -170,28 +155,36 @@ def data_space(
     space = Space(folder, others, **settings)
     try:
         for house, brought in zip(space.sites, data, strict=True):
-            _settle(house, brought, space.hub.did, budget)
-        space.hub.approve_plugins()
-        space.hub.activate_policy(demo.release_policy(space.hub, THRESHOLDS), "release.yaml")
-        space.hub.activate_policy(demo.released_data_policy(space.hub), "released.yaml")
+            settle(house, brought, space.hub.did, budget, SystemClock().now())
+        settle_hub(space.hub)
         yield space
     finally:
         stop([house.running for house in space.houses.values()])
 
 
-def _settle(house: House, brought: HospitalData, hub: str, budget: float) -> None:
-    house.call(
-        "dataset/add",
-        {
-            "name": DATASET,
-            "title": f"MGUS cohort of {house.name}",
-            "file": "mgus.csv",
-            "table": brought.table,
-            "codebook": "mgus",
-            "metadata": demo.metadata(EXPLICIT_CONSENT),
-        },
-    )
-    house.call("consent/import", {"dataset": DATASET, "file": "consent.csv", "table": brought.consents})
+def synthesis(title: str, sites: Sequence[House], epsilon: float) -> dict[str, Any]:
+    """A study that ends in synthetic rows, as a researcher would write it."""
+    return {
+        "title": title,
+        "codebook": "mgus",
+        "purpose": "ehds:HealthcareScientificResearch",
+        "action": "synthesise",
+        "sites": [{"did": house.did, "dataset": DATASET} for house in sites],
+        "fields": list(FIELDS),
+        "anonymiser": {"plugin": "minimise", "parameters": {"band": ["age"], "k": 5, "small_classes": "refuse"}},
+        "algorithm": {"plugin": "marginals"},
+        "evaluators": [{"plugin": "evaluation"}],
+        "privacy": {"epsilon": epsilon, "delta": demo.DELTA},
+        "rounds": 3,
+        "minimum_sites": 3,
+        "holdout": 0.25,
+        "rows": 200,
+    }
+
+
+def settle(house: House, brought: HospitalData, hub: str, budget: float, now: datetime) -> None:
+    """Have a hospital take in its patients and put everything in force for studies of a hub."""
+    bring_patients(house, brought, f"MGUS cohort of {house.name}")
     house.approve_plugins()
     house.activate_policy(demo.site_policy(house), "site.yaml")
     house.activate_policy(demo.dataset_policy(house), "dataset.yaml")
@@ -200,12 +193,19 @@ def _settle(house: House, brought: HospitalData, hub: str, budget: float) -> Non
         "offer/publish",
         {
             "dataset": DATASET,
-            "policy": demo.offer_policy(house, hub, SystemClock().now()),
+            "policy": demo.offer_policy(house, hub, now),
             "epsilon": budget,
             "delta": demo.DELTA,
             "total_epsilon": budget,
         },
     )
+
+
+def settle_hub(hub: House) -> None:
+    """Put everything in force at a hub for studies that end in synthetic rows."""
+    hub.approve_plugins()
+    hub.activate_policy(demo.release_policy(hub, THRESHOLDS), "release.yaml")
+    hub.activate_policy(demo.released_data_policy(hub), "released.yaml")
 
 
 def _add_settings(path: Path, values: Mapping[str, float | str]) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from synthema.clock import SystemClock
 from synthema.config import load_settings
 from synthema.demo import house as demo
 from synthema.demo.house import House
 from synthema.demo.patients import HospitalData
 from synthema.demo.processes import Actor, Running, free_ports, prepare, start, stop, wait_until_up
-from synthema.demo.scenes import THRESHOLDS
-from tests.e2e.space import HUB, Space, _add_settings, _settle
+from tests.e2e.space import HUB, Space, _add_settings, settle, settle_hub
 from tests.e2e.tls import Authority, TlsWire
 
 FIVE = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abcde"]
@@ -75,10 +75,8 @@ def tls_space(
     space = TlsSpace(folder, environments, **settings)
     try:
         for house, brought in zip(space.sites, data, strict=True):
-            _settle(house, brought, space.hub.did, demo.BUDGET)
-        space.hub.approve_plugins()
-        space.hub.activate_policy(demo.release_policy(space.hub, THRESHOLDS), "release.yaml")
-        space.hub.activate_policy(demo.released_data_policy(space.hub), "released.yaml")
+            settle(house, brought, space.hub.did, demo.BUDGET, SystemClock().now())
+        settle_hub(space.hub)
         yield space
     finally:
         stop([house.running for house in space.houses.values()])

@@ -25,8 +25,9 @@ from sqlalchemy import Connection
 
 from synthema.assembly import study_store as store
 from synthema.assembly.candidates import kept_candidate
+from synthema.assembly.endings import ENDINGS
 from synthema.assembly.engines import HubEngine
-from synthema.assembly.gathering import Gathering, failures_of
+from synthema.assembly.gathering import Gathering, against
 from synthema.assembly.hub_acts import HubActs, Vouched
 from synthema.assembly.ordering import Orders
 from synthema.assembly.problems import input_error
@@ -39,10 +40,7 @@ from synthema.canonical import digest_bytes
 from synthema.certification import (
     CertificateRecord,
     candidate_iri,
-    release_activity,
-    report_release,
 )
-from synthema.certification.study_report import REPORT_TYPE
 from synthema.datasets.codebook import Codebook
 from synthema.datasets.seal import write_durably
 from synthema.dataspace import Dataspace, PeerClient
@@ -57,9 +55,6 @@ from synthema.runs.rooms import Rooms
 from synthema.runs.sandbox import Session
 from synthema.spi.model import Generated
 
-MADE = {"synthetic": "SyntheticDataset", "report": REPORT_TYPE}
-"""What a study ends in, as the log calls it."""
-RELEASED = {"synthetic": "released with certificate", "report": "report released, with what shows that it may leave"}
 NEGOTIATION_SECONDS = 60.0
 
 
@@ -213,8 +208,7 @@ class Conductor:
         if result is None:
             self._end(plan.id, ConductState.STOPPED, "what the rounds came to is not here any more")
             return
-        evidence = self._evidence.gather(plan, _contributed(plan, result).dids, digest_bytes(content))
-        self._release_or_stop(plan, result, content, evidence)
+        self._release_or_stop(plan, result, content)
 
     def _session(self, identifier: str, names: Sequence[str]) -> Session:
         plugins = [self._rooms.plugins.require(name) for name in names]
@@ -257,8 +251,7 @@ class Conductor:
             return
         result, content = made
         self._quarantine(plan, result, content)
-        evidence = self._evidence.gather(plan, _contributed(plan, result).dids, digest_bytes(content))
-        self._release_or_stop(plan, result, content, evidence)
+        self._release_or_stop(plan, result, content)
 
     def _agreement(self, identifier: str, site: str, dataset: str) -> str:
         """The agreement with a site about its dataset: the one there is, or a new one."""
@@ -331,7 +324,7 @@ class Conductor:
             "candidate made from opened sums and placed in quarantine", now, now,
             agents=(Agent(did, "Organization"),),
             used=(Entity(self._rooms.log.iri("study", plan.id), ("Study",), plan.title, plan.digest),),
-            generated=(Entity(candidate_iri(candidate), (MADE[plan.output],), "candidate", candidate),),
+            generated=(Entity(candidate_iri(candidate), (ENDINGS[plan.output].type,), "candidate", candidate),),
             attributes={"rounds": len(result.rounds), "rho": result.rho, "transcript": result.transcript},
         )  # fmt: skip
 
@@ -342,10 +335,10 @@ class Conductor:
 
         self._rooms.database.write(keep)
 
-    def _release_or_stop(
-        self, plan: StudyPlan, result: StudyResult, content: bytes, evidence: Mapping[str, dict[str, Any]]
-    ) -> None:
-        candidate = digest_bytes(content)
+    def _release_or_stop(self, plan: StudyPlan, result: StudyResult, content: bytes) -> None:
+        """Let every site judge what lies in quarantine, then the hub's own policies; release it or end the study."""
+        candidate, contributed = digest_bytes(content), _contributed(plan, result)
+        evidence = self._evidence.gather(plan, contributed.dids, candidate)
         statements = {
             site: self._evidence.verified(found["credential"], candidate).statement for site, found in evidence.items()
         }
@@ -353,9 +346,8 @@ class Conductor:
         failures = [
             f"{self._peers.peer(site).name}: {text}"
             for site, statement in statements.items()
-            for text in failures_of(plan, statement, evidence[site])
+            for text in against(plan, statement, evidence[site])
         ]
-        contributed = _contributed(plan, result)
         if failures or set(statements) != set(contributed.dids):
             self._end(plan.id, ConductState.STOPPED, "; ".join(failures) or "evidence is missing", {"series": series})
             return
@@ -371,7 +363,7 @@ class Conductor:
         told = {"series": series, "acts": [act.as_dict() for act in acts]}
 
         def finish(connection: Connection, published: dict[str, Any]) -> None:
-            event = {"kind": "released", "text": RELEASED[plan.output]}
+            event = {"kind": "released", "text": ENDINGS[plan.output].released}
             store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=published | told)
             self._rooms.obligations.run_ended(connection, plan.id, now, released=True)
 
@@ -397,8 +389,7 @@ class Conductor:
             for site, found in sorted(evidence.items())
         )
         before = sum(event["kind"] == "passed" for event in self.study(plan.id).events)  # the hub was killed after it
-        recorded = release_activity if plan.output == "synthetic" else report_release
-        activity = recorded(
+        activity = ENDINGS[plan.output].release(
             f"{self._rooms.log.iri('study', plan.id)}/release{f'-{before}' if before else ''}", candidate,
             self._rooms.settings.did, self._rooms.clock.now(), used=used,
         )  # fmt: skip

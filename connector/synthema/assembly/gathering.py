@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synthema.assembly.asking import ask
+from synthema.assembly.endings import ENDINGS
 from synthema.assembly.study_store import ConductedStudy
 from synthema.certification import EvidenceCredential, EvidenceStatement, verify_evidence
-from synthema.certification.model import NEEDED_ACTS, undecided
-from synthema.certification.study_report import NEEDED_ACTS as REPORT_ACTS
+from synthema.certification.model import failures_of
 from synthema.dataspace import PeerClient
 from synthema.errors import DeniedError, PeerError
 from synthema.federation import Closing, StudyPlan
@@ -24,8 +24,6 @@ from synthema.identity import DidResolver
 from synthema.runs.model import RunState
 from synthema.runs.rooms import Rooms
 
-NEEDED = {"synthetic": NEEDED_ACTS, "report": REPORT_ACTS}
-"""Which acts a site decides on, by what the study ends in."""
 EVALUATION_SECONDS = 600.0
 SECONDS_BETWEEN_LOOKS = 0.3
 _ENDED = (RunState.FAILED, RunState.DENIED, RunState.STOPPED, RunState.RELEASED)
@@ -108,7 +106,7 @@ class Gathering:
         verified = self.verified(evidence["credential"], candidate)
         if verified.issuer != site:
             raise PeerError(f"{site} sent the evidence of another", fix="ask its operator")
-        failures = failures_of(plan, verified.statement, evidence)
+        failures = against(plan, verified.statement, evidence)
         text = "passes its gates and may leave" if not failures else "; ".join(failures)
         self._note(plan.id, {"kind": "evidence", "site": site, "text": text, "passed": not failures})
         return evidence
@@ -160,14 +158,7 @@ class _Asked:
         return was
 
 
-def failures_of(plan: StudyPlan, statement: EvidenceStatement, evidence: Mapping[str, Any]) -> list[str]:
-    """What stands against a candidate at one site: gates it did not pass, then acts the site's policies denied.
-
-    The site's words on a denial come beside its evidence; what counts is the signed decision.
-    """
-    if statement.gates.failures:
-        return list(statement.gates.failures)
-    denied = [decision.action for decision in statement.decisions if decision.effect != "permit"]
+def against(plan: StudyPlan, statement: EvidenceStatement, evidence: Mapping[str, Any]) -> tuple[str, ...]:
+    """What stands against a candidate at one site; its own words on a denial come beside its evidence."""
     words = [str(text)[:2000] for text in evidence.get("refusals", [])]
-    found = (words or [f"its decision on '{action}' is to deny" for action in denied]) if denied else []
-    return [*found, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED[plan.output]))]
+    return failures_of(statement, ENDINGS[plan.output].needed, words)

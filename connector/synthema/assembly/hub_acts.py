@@ -17,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from synthema.assembly import study_store
+from synthema.assembly.endings import ENDINGS
 from synthema.assembly.statements import decided
 from synthema.assembly.trust import Trust
 from synthema.certification import Certificate, CertificateRecord, EvidenceStatement, Measurement, read_document
@@ -34,20 +35,13 @@ from synthema.runs import store as run_store
 from synthema.runs.facts import FactFinder
 from synthema.runs.governor import Governor
 from synthema.runs.measured import estimated_facts
-from synthema.runs.release import CERTIFY, DISTRIBUTE, EXPORT, DecidedAct, decide_act, record_act
+from synthema.runs.release import DISTRIBUTE, DecidedAct, decide_act, record_act
 from synthema.runs.rooms import Rooms
 from synthema.vocabulary import Datatype
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 HANDED_ON: Final = "handedOn"
 """Where a study's result keeps, for each agreement, how often the dataset was handed on and the last decision."""
-
-OUTPUT_CLASSES: Final[Mapping[str, str]] = {"synthetic": "synthetic", "report": "aggregate"}
-TO_BE_RELEASED: Final[Mapping[str, tuple[str, str]]] = {
-    "synthetic": ("certify", "certified-synthetic-release and released-synthetic-data"),
-    "report": ("release", "report-release and released-reports"),
-}
-"""What a study ends in → what the hub itself decides on it, and the templates to begin with."""
 
 STATES: Final[Mapping[str, str]] = {"valid": "in force", "suspended": "suspended", "revoked": "revoked"}
 
@@ -85,10 +79,10 @@ class HubActs:
         ]
         if not silent:
             return ""
-        act, templates = TO_BE_RELEASED[plan.output]
+        ending = ENDINGS[plan.output]
         return (
-            f"this hub could not {act} what the study makes: {' '.join(dict.fromkeys(silent))} Its data protection "
-            f"officer can start from the templates {templates}."
+            f"this hub could not {ending.verb} what the study makes: {' '.join(dict.fromkeys(silent))} Its data "
+            f"protection officer can start from the templates {ending.templates}."
         )
 
     def certifying(
@@ -142,12 +136,12 @@ class HubActs:
             **self._facts.of_house(now),
             **self._facts.of_party(own, now),
             # the hub read sums over all sites, and nothing else
-            **self._of_output(plan.purpose, "aggregate", study, OUTPUT_CLASSES[plan.output]),
+            **self._of_output(plan.purpose, "aggregate", study, ENDINGS[plan.output].output),
             **{operand: Fact(value, study) for operand, value in told.items()},
             **self._of_basis(agreement, site, dataset),
             **({} if vouched is None else self._of_evidence([vouched])),
         }
-        act = CERTIFY if plan.output == "synthetic" else EXPORT
+        act = ENDINGS[plan.output].act
         return AccessRequest(f"{study}/{act.rpartition('#')[2]}", act, dataset, own, now, facts)
 
     # handing on ------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from synthema.federation import (
 from synthema.ids import new_id
 from synthema.runs.execute import evaluate_rows
 from synthema.runs.formats import JSON, PARQUET, read_table
-from synthema.runs.governor import Governor, fail_unless_ended
+from synthema.runs.governor import Governor
 from synthema.runs.measured import evaluation_json, evidence_of
 from synthema.runs.model import FINAL_STATES, IN_ROUNDS, Grant, RunRequest, RunState
 from synthema.runs.release import DecidedAct
@@ -108,7 +108,7 @@ class Measuring:
                 raise IntegrityError("the candidate is not the one announced", fix="ask the hub to send it again")
             session = self._governor.start(grant, request)
         except SynthemaError as error:
-            fail_unless_ended(self._governor, request.id, error.message)
+            self._governor.give_up(request.id, error)
             return
         try:
             self._measure_inside(plan, candidate, content, session, contribution)
@@ -152,7 +152,7 @@ class Measuring:
             made = self._evidence.get(request.id)
             if made is not None:
                 self._evidence[run] = made  # the hub asks about the evaluation that waited
-        fail_unless_ended(self._governor, run, f"measured again after the clinical review, in {request.id}")
+        self._governor.give_up(run, f"measured again after the clinical review, in {request.id}")
         if made is None:
             return f"The candidate was measured again in {request.id}, and its figures may not leave."
         refusals = " ".join(made["refusals"]) or "nothing stands in its way here"

@@ -44,7 +44,7 @@ from synthema.federation import (
 )
 from synthema.identity import DidResolver
 from synthema.runs.formats import JSON
-from synthema.runs.governor import Governor, fail_unless_ended
+from synthema.runs.governor import Governor
 from synthema.runs.measured import evidence_of
 from synthema.runs.model import FINAL_STATES, Grant, RunRequest
 from synthema.runs.session import GovernedSession
@@ -225,7 +225,7 @@ class Participation:
             self.engine.connect(plan)
             session = self._governor.resume(run)
         except SynthemaError as error:
-            fail_unless_ended(self._governor, run, error.message)
+            self._governor.give_up(run, error)
             self._participant(self._own_channel(plan.coordinator)).leave(plan, error)
             return
         except BaseException as fault:
@@ -287,7 +287,7 @@ class Participation:
     def _settle(self, session: GovernedSession, outcome: Outcome) -> None:
         if outcome.state is not ParticipationState.FINISHED:
             reason = outcome.reason or "the study did not finish"
-            fail_unless_ended(self._governor, session.request.id, reason)
+            self._governor.give_up(session.request.id, reason)
             return
         transcript = {
             "study": outcome.study,

@@ -224,6 +224,20 @@ def undecided(decisions: Sequence[Decided], needed: Mapping[str, str]) -> tuple[
     return tuple(words for action, words in needed.items() if action not in decided)
 
 
+def failures_of(
+    statement: EvidenceStatement, needed: Mapping[str, str], refusals: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What stands against a release at one site: gates it did not pass, else acts that were denied or not decided.
+
+    ``refusals`` are the site's own words on a denial, if it sent any; what counts is the signed decision.
+    """
+    if statement.gates.failures:
+        return tuple(statement.gates.failures)
+    denied = [f"its decision on '{each.action}' is to deny" for each in statement.decisions if each.effect != "permit"]
+    told = (refusals or denied) if denied else ()
+    return (*told, *(f"it did not decide on {act}" for act in undecided(statement.decisions, needed)))
+
+
 class EvidenceSubject(Document):
     """What an evidence credential is about: the candidate, the site's statement, and the log behind it.
 

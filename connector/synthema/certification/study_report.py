@@ -25,10 +25,10 @@ from synthema.certification.evidence import (
 )
 from synthema.certification.model import (
     EvidenceReference,
-    EvidenceStatement,
     LogProof,
     PluginReference,
     ProvenDecision,
+    failures_of,
     undecided,
 )
 from synthema.errors import InputError, IntegrityError
@@ -155,14 +155,6 @@ def report_release(iri: str, report: str, did: str, at: datetime, **parts: Any) 
     )
 
 
-def failures_of(statement: EvidenceStatement) -> list[str]:
-    """What stands against a report at one site: gates it did not pass, and acts denied or not decided."""
-    if statement.gates.failures:
-        return list(statement.gates.failures)
-    denied = [f"its decision on '{each.action}' is to deny" for each in statement.decisions if each.effect != "permit"]
-    return [*denied, *(f"it did not decide on {act}" for act in undecided(statement.decisions, NEEDED_ACTS))]
-
-
 def verify_study_report(content: bytes, proof: ReportProof, resolver: DidResolver, at: datetime) -> StudyReport:
     """Check a report against its proof, offline but for identities; returns the report.
 
@@ -179,7 +171,7 @@ def verify_study_report(content: bytes, proof: ReportProof, resolver: DidResolve
         statement = verify_evidence(credential, proof.report, resolver, at).statement
         if statement.site != site:
             raise _broken(f"the evidence of {site} is another's")
-        if failures := failures_of(statement):
+        if failures := failures_of(statement, NEEDED_ACTS):
             raise _broken(f"{site} did not permit it: {'; '.join(failures)}")
     _check_hub(report, proof, resolver)
     return report

@@ -409,9 +409,13 @@ class Governor(KeptFiles):
 
         return leave
 
-    def give_up(self, run: str, error: BaseException) -> None:
-        """Fail a run because of an error, unless it has ended; if not even that can be written, the next start does."""
-        reason = error.message if isinstance(error, SynthemaError) else "an internal fault"
+    def give_up(self, run: str, why: BaseException | str) -> None:
+        """Fail a run because of an error or for a reason in words; one that has ended keeps its own.
+
+        If not even that can be written, the next start does.
+        """
+        known = why.message if isinstance(why, SynthemaError) else "an internal fault"
+        reason = why if isinstance(why, str) else known
         with suppress(SynthemaError):
             self.fail(run, reason)
 
@@ -439,7 +443,7 @@ class Governor(KeptFiles):
             waiting = [run.id for run in store.unfinished(connection) if run.state is RunState.GRANTED]
             due = [run for run in waiting if store.grant_of(connection, run).expires_at <= now]
         for run in due:
-            self.give_up(run, DeniedError("its grant expired before it was started", fix="make a new request"))
+            self.give_up(run, "its grant expired before it was started")
         return due
 
     def recover(self, keep: Collection[str] = ()) -> list[str]:
@@ -491,9 +495,3 @@ class Governor(KeptFiles):
         """Where sandbox sessions make their folders; each deletes its own when it is closed."""
         (folder := self.rooms.settings.home / "runs").mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def fail_unless_ended(governor: Governor, run: str, reason: str) -> None:
-    """Fail a run for a reason that its state then tells; one that has ended already keeps its own."""
-    with suppress(SynthemaError):
-        governor.fail(run, reason)

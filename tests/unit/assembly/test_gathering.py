@@ -44,7 +44,7 @@ def gathered(monkeypatch: pytest.MonkeyPatch, peers: Peers, *events: dict[str, A
     monkeypatch.setattr(gathering, "failures_of", lambda *_: [])
     monkeypatch.setattr(Gathering, "verified", lambda *_: SimpleNamespace(issuer=SITE, statement=None))
     story = list(events)
-    plan: Any = SimpleNamespace(id="study-1", model_dump=lambda mode: {})
+    plan: Any = SimpleNamespace(id="study-1", output="synthetic", model_dump=lambda mode: {})
     rooms: Any = SimpleNamespace(settings=SimpleNamespace(answer_seconds=patience))
     study: Any = lambda _identifier: SimpleNamespace(events=story)  # noqa: E731
     made = Gathering(rooms, peers, None, study, lambda _study, event: story.append(event), threading.Event())  # type: ignore[arg-type]

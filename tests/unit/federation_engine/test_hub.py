@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,13 +33,6 @@ class Job:
             last = {"study": self.about["study"], "exchange": self.about["exchange"]} | last
         self.about, parcel = self.relay.answer({"ask": "work", "site": self.site, "last": last}, join(list(said)))
         return parcel
-
-
-@pytest.fixture
-def w(tmp_path: Path, clock: FixedClock) -> Iterator[World]:
-    made = World(tmp_path, clock)
-    yield made
-    made.close()
 
 
 @pytest.fixture

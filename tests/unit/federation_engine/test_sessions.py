@@ -42,13 +42,6 @@ class Server:
 
 
 @pytest.fixture
-def w(tmp_path: Path, clock: FixedClock) -> Iterator[World]:
-    made = World(tmp_path, clock)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def server() -> Server:
     return Server()
 
