@@ -15,6 +15,7 @@ from synthema.assembly.disclosing import note_refusal, told_of, told_of_error
 from synthema.assembly.report_judging import judge_report
 from synthema.assembly.requests import evaluation_request, member_of, require_coordinator
 from synthema.assembly.statements import evidence_statement
+from synthema.assembly.study_permits import permit_in_force
 from synthema.assembly.trust import Trust
 from synthema.canonical import canonical_json, digest_bytes
 from synthema.certification import candidate_iri
@@ -65,6 +66,7 @@ class Measuring:
         The report of a study is looked at and decided on at once: no record is read for it.
         """
         require_coordinator(plan, caller)
+        self._require_permit(plan)
         contribution = self._contribution_of(plan)
         if plan.output == "report":
             return self._judge(plan, candidate, contribution)
@@ -87,6 +89,14 @@ class Measuring:
         with self._lock:
             self._evidence[contribution] = made
         return {"run": contribution, "effect": "permit", "sentences": []}
+
+    def _require_permit(self, plan: StudyPlan) -> None:
+        """A permit that was revoked stops what is under way, not only what comes (EHDS Art. 63)."""
+        try:
+            permit_in_force(self._governor, plan)
+        except DeniedError as error:
+            note_refusal(self._rooms, plan, error)
+            raise DeniedError(self._told(error), fix="ask the site's data protection officer") from error
 
     def evidence(self, caller: str, run: str) -> dict[str, Any]:
         """How an evaluation stands, with its evidence when there is any; only for the hub that asked."""

@@ -23,6 +23,7 @@ from synthema.assembly.disclosing import note_refusal, told_of, told_of_error
 from synthema.assembly.engines import SiteEngine
 from synthema.assembly.report_judging import TRANSCRIPT, of_cohort
 from synthema.assembly.requests import contribution_request, require_coordinator
+from synthema.assembly.study_permits import require_permit
 from synthema.canonical import canonical_json, digest
 from synthema.dataspace import PeerClient
 from synthema.errors import (
@@ -148,8 +149,8 @@ class Participation:
         require_coordinator(plan, caller)
         try:
             self.engine.require(plan)
-            self._require_permit(plan)
             request = self._governor.pinned(contribution_request(plan, self._rooms.settings.did))
+            require_permit(self._governor, plan, request)
             self._require_codebook(plan, request)
             answer = self._governor.request(request)
             if answer.grant is not None:
@@ -168,19 +169,6 @@ class Participation:
         except BaseException as error:
             self._governor.give_up(run, error)
             raise
-
-    def _require_permit(self, plan: StudyPlan) -> None:
-        """Refuse a study whose data permit is not known here, or is not in force (EHDS Art. 68)."""
-        permits, now = self._rooms.permits, self._rooms.clock.now()
-        if plan.permit is None:
-            return
-        if permits.approved_at(plan.permit) is None:
-            raise DeniedError(
-                "the data permit the study rests on is not known here",
-                fix="have the permit taken in first: synthema permit import",
-            )
-        if (ended := permits.ended(plan.permit, now)) is not None:
-            raise DeniedError(f"the study cannot go on: {ended}", fix="ask who issued the permit")
 
     def told(self, error: SynthemaError) -> str:
         """What a coordinator may know of an error that ended this site's part."""
@@ -221,7 +209,7 @@ class Participation:
         permitted = self._asking(plan, run)
         try:
             self.engine.require(plan)
-            self._require_permit(plan)
+            self._still_under_permit(plan, run)
             self.engine.connect(plan)
             session = self._governor.resume(run)
         except SynthemaError as error:
@@ -244,9 +232,13 @@ class Participation:
 
         def still_permitted() -> None:
             self._governor.require_still_permitted(run)
-            self._require_permit(plan)
+            self._still_under_permit(plan, run)
 
         return still_permitted
+
+    def _still_under_permit(self, plan: StudyPlan, run: str) -> None:
+        record = self._governor.run(run)
+        require_permit(self._governor, plan, record.request, record)
 
     def _own_channel(self, hub: str) -> HubChannel:
         return HubChannel(self._peers, hub, self._rooms.settings.hub_silence_seconds, self._passage)

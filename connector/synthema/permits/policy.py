@@ -29,8 +29,11 @@ from synthema.vocabulary.namespaces import ODRL, SYN
 INSIDE: Final = ("analyse", "queryAggregate", "synthesise", "trainModel", "contributeUpdate", "evaluateModel")
 """What an authorised person may do inside the secure processing environment (local names)."""
 
-TOGETHER: Final = ("synthesise", "contributeUpdate", "trainModel", "evaluateModel")
-"""What several sites may do together without anybody seeing a record (local names)."""
+TOGETHER: Final = INSIDE
+"""What several sites may do together without anybody seeing a record (local names): the same acts.
+
+Who asks alone must be a person of the permit; together, enough sites stand in every sum instead.
+"""
 
 DELETE_WITHIN: Final = timedelta(days=180)
 """EHDS Art. 68(12): at most six months after the permit's end, in days so that it is never longer."""

@@ -291,6 +291,11 @@ class PermitStore:
         why = f": {found.reason}" if found.reason else ""
         return f"the {what} it rests on {told.get(state, 'has expired')}{why}"
 
+    def of_iri(self, iri: str) -> Permit | None:
+        """The permit with this IRI, as others name it: made here, or of another body, by the id it was signed with."""
+        found = (p for p in self.permits() if iri in (self._log.iri("permit", p.id), (p.credential or {}).get("id")))
+        return next(found, None)
+
     # facts ------------------------------------------------------------------------------
 
     def approved_at(self, basis: str | None) -> datetime | None:

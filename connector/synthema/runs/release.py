@@ -23,6 +23,7 @@ from synthema.runs.circumstances import earlier_acts
 from synthema.runs.facts import OUTPUT_TERMS, FactFinder
 from synthema.runs.measured import run_facts
 from synthema.runs.model import IN_ROUNDS, OutputClass, RunRequest
+from synthema.spi import ApprovedPlugin
 from synthema.vocabulary.namespaces import ODRL, SYN
 
 if TYPE_CHECKING:
@@ -189,6 +190,19 @@ class ReleaseDesk:
         access = self._access(request, applied, EXPORT, "aggregate", figures, spent)
         return (decide_act(self._rooms, access, report, request.agreement),)
 
+    def under(self, request: RunRequest, basis: str, begun: store.RunRecord | None = None) -> Decision:
+        """What the policies of another permit or agreement than its own decide on a request, as of now.
+
+        ``begun`` is the run that does it already, if one does: what it set aside itself is no reason against it.
+        """
+        access = self._facts.access_request(
+            request.model_copy(update={"agreement": basis}), self._plugins(request), self._rooms.clock.now()
+        )
+        before = None if begun is None else _set_aside(begun)
+        if before is not None:
+            access = replace(access, facts={**access.facts, SYN + "epsilonRemaining": before})
+        return self._rooms.policies.decide(access, basis)[0]
+
     def keep(
         self, connection: Connection, request: RunRequest, acts: Sequence[DecidedAct], at: datetime
     ) -> tuple[DecidedAct, ...]:
@@ -225,8 +239,7 @@ class ReleaseDesk:
     ) -> AccessRequest:
         """The request of a run, asked again about its output: the facts of now, and what the run itself has shown."""
         rooms = self._rooms
-        plugins = {step.plugin: rooms.plugins.require(step.plugin) for _, step, _ in request.chain}
-        found = self._facts.access_request(request, plugins, rooms.clock.now())
+        found = self._facts.access_request(request, self._plugins(request), rooms.clock.now())
         run = rooms.log.iri("run", request.id)
         measuring = request.compute if request.kind in ("evaluator", "analysis", "anonymiser") else request.evaluate
         shown: dict[str, Fact | None] = {
@@ -238,6 +251,9 @@ class ReleaseDesk:
         }
         known = {operand: fact for operand, fact in {**found.facts, **shown}.items() if fact is not None}
         return replace(found, id=f"{run}/{rooms.policies.vocabulary.actions.name(action)}", action=action, facts=known)
+
+    def _plugins(self, request: RunRequest) -> dict[str, ApprovedPlugin]:
+        return {step.plugin: self._rooms.plugins.require(step.plugin) for _, step, _ in request.chain}
 
     def _run(self, run: str) -> store.RunRecord:
         with self._rooms.database.read() as connection:
