@@ -68,6 +68,27 @@ def test_lint_names_line_article_and_example(tmp_path: Path) -> None:
     assert finding["witness"]["facts"]
 
 
+def test_lint_of_a_folder_checks_every_policy_below_it_with_one_line_each_and_a_sum(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    good = small(tmp_path / "below", "good.yaml")
+    (tmp_path / "cases.yaml").write_text(CASES)
+    ran = run("policy", "lint", tmp_path)
+    assert f"ok  {good}: " in ran.stdout
+    assert ran.stdout.endswith("1 of 1 policies need no mending. 1 other YAML files are no policies.\n")
+    bad = small(tmp_path, "bad.yaml", purpose="dpv:Advertising")
+    broken = tmp_path / "broken.yml"
+    broken.write_text("policy: [")
+    ran = run("policy", "lint", tmp_path, status=2)
+    assert f"MEND  {bad}: 1 error" in ran.stdout
+    assert f"MEND  {broken}: not valid YAML" in ran.stdout
+    assert "1 of 3 policies need no mending." in ran.stdout
+    found = data_of("policy", "lint", tmp_path, status=2)
+    assert (found["clean"], found["others"], len(found["policies"])) == (1, 1, 3)
+    assert [each["clean"] for each in found["policies"]] == [False, True, False]
+    (tmp_path / "empty").mkdir()
+    assert "there are no policies here" in run("policy", "lint", tmp_path / "empty", status=2).stderr
+
+
 def test_lint_looks_at_other_layers_too(tmp_path: Path) -> None:
     dataset = tmp_path / "dataset.yaml"
     dataset.write_text(
