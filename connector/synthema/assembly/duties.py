@@ -79,9 +79,9 @@ class StandingDuties:
         return [task for task in found if task is not None]
 
     def _review_due(self, dataset: str) -> datetime | None:
-        """The end of the day on which the assessment in force is to be reviewed; None without one."""
+        """The end of the day on which the first of the assessments in force is to be reviewed; None without one."""
         try:
-            day = self._dpias.active(dataset).dpia.review_due
+            day = min(version.dpia.review_due for version in self._dpias.covering(dataset))
         except DeniedError:
             return None
         return datetime.combine(day, time.max, UTC).replace(microsecond=0)

@@ -134,6 +134,7 @@ class GateRecord(Document):
     conformant: bool
     results: Annotated[tuple[GateOutcome, ...], Field(min_length=1)]
     missing: tuple[Text, ...] = ()
+    beside: tuple[Digest, ...] = Field(default=(), exclude_if=lambda value: not value)
 
     @classmethod
     def of(cls, report: GateReport) -> Self:

@@ -7,7 +7,7 @@ verdict says that it was not measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -95,6 +95,8 @@ class GateReport:
     conformant: bool
     results: tuple[GateResult, ...]
     missing: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    """Digests of the other assessments whose gates count too."""
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for each result."""
@@ -114,6 +116,7 @@ class GateReport:
             "conformant": self.conformant,
             "results": [result.as_dict() for result in self.results],
             "missing": list(self.missing),
+            **({"beside": list(self.beside)} if self.beside else {}),
         }
 
     @property
@@ -150,6 +153,30 @@ def check(
         conformant=all(result.passed for result in results),
         results=tuple(results),
         missing=tuple(dict.fromkeys(missing)),
+    )
+
+
+def joined(reports: Sequence[tuple[GateReport, str]]) -> GateReport:
+    """The reports of all assessments that cover one act, as one: conformant where each of them is.
+
+    It bears the name of the last; with each report comes what is said beside its sentences, nothing where it is alone.
+    """
+    last = reports[-1][0]
+    if len(reports) == 1:
+        return last
+    return GateReport(
+        phase=last.phase,
+        at=last.at,
+        dpia_id=last.dpia_id,
+        dpia_digest=last.dpia_digest,
+        conformant=all(report.conformant for report, _ in reports),
+        results=tuple(
+            replace(result, gate=f"{report.dpia_id}: {result.gate}", sentence=result.sentence + beside)
+            for report, beside in reports
+            for result in report.results
+        ),
+        missing=tuple(dict.fromkeys(name for report, _ in reports for name in report.missing)),
+        beside=tuple(report.dpia_digest for report, _ in reports[:-1]),
     )
 
 

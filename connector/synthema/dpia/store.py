@@ -13,10 +13,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from synthema.canonical import canonical_json
+from synthema.canonical import canonical_json, digest
 from synthema.clock import Clock
 from synthema.dpia import records
-from synthema.dpia.check import Evidence, GateReport, check
+from synthema.dpia.check import Evidence, GateReport, check, joined
 from synthema.dpia.conformance import Conformance, Finding, PluginState, end_of, examine
 from synthema.dpia.model import Dpia, pin_plugins
 from synthema.dpia.parts import GOOD_OUTCOMES, Phase
@@ -48,6 +48,16 @@ def signing_bytes(digest: str) -> bytes:
 def _no_plugin(name: str) -> PluginState:
     """Where nobody can say how a plugin stands, it is not there."""
     return PluginState(f"'{name}' is not known")
+
+
+def _one_of(version: DpiaVersion, covering: Sequence[DpiaVersion]) -> str:
+    """What the officer is told beside a sentence of an assessment that is not alone; nothing where it is."""
+    if len(covering) == 1:
+        return ""
+    return (
+        f" (So says the assessment '{version.dpia.id}'. {len(covering)} assessments in force cover this act, and all "
+        "of them count; one that was not made for it is proposed anew without it under 'actions'.)"
+    )
 
 
 class DpiaStore:
@@ -203,19 +213,25 @@ class DpiaStore:
         """The active version of an assessment, if there is one."""
         return next((version for version in self._in_force() if version.dpia.id == dpia_id), None)
 
-    def active(self, dataset_id: str, action: str | None = None) -> DpiaVersion:
-        """The assessment in force for a dataset (and an action on it); raises :class:`DeniedError` without one.
+    def covering(self, dataset_id: str, action: str | None = None) -> tuple[DpiaVersion, ...]:
+        """The assessments in force for a dataset (and an action on it), the one activated last at the end.
 
-        Where several cover it, the one activated last.
+        Where several cover it, all of them count: each was made for processing of this kind, and nothing says that
+        one takes the risks of another off (GDPR Art. 35(1)). Raises :class:`DeniedError` without one.
         """
-        covering = [version for version in self._in_force() if version.dpia.covers(dataset_id, action)]
+        covering = tuple(version for version in self._in_force() if version.dpia.covers(dataset_id, action))
         if not covering:
             what = "this dataset" if action is None else f"'{action[:80]}' on this dataset"
             raise DeniedError(
                 f"no impact assessment in force covers {what} (GDPR Art. 35(1))",
                 fix="propose one that does and have two people sign it, one of them the data protection officer",
             )
-        return covering[-1]
+        return covering
+
+    def rules_digest(self, dataset_id: str, action: str | None = None) -> str:
+        """One digest for all assessments in force that cover an action: that of the assessment where there is one."""
+        digests = [version.digest for version in self.covering(dataset_id, action)]
+        return digests[0] if len(digests) == 1 else digest(digests)
 
     def figures(self, version: DpiaVersion) -> dict[str, Evidence]:
         """The last figure of each metric that was measured under a version."""
@@ -231,23 +247,29 @@ class DpiaStore:
             found = circumstances(connection, version, states)
         return examine(version.dpia, found, at or self._clock.now())
 
-    def require(self, dataset_id: str, action: str | None = None) -> DpiaVersion:
-        """The assessment in force, which holds now; raises :class:`DeniedError` saying what does not hold."""
-        version = self.active(dataset_id, action)
-        if stopping := self.examine(version).stops(action):
+    def require(self, dataset_id: str, action: str | None = None) -> tuple[DpiaVersion, ...]:
+        """The assessments in force, which all hold now; raises :class:`DeniedError` saying what does not hold."""
+        versions = self.covering(dataset_id, action)
+        stopping = [(version, found) for version in versions for found in self.examine(version).stops(action)]
+        if stopping:
+            said = " ".join(f"{found.sentence}{_one_of(version, versions)}" for version, found in stopping)
             raise DeniedError(
-                "the impact assessment does not hold: " + " ".join(finding.sentence for finding in stopping),
-                fix="; ".join(dict.fromkeys(finding.fix for finding in stopping)),
+                f"the impact assessment does not hold: {said}",
+                fix="; ".join(dict.fromkeys(found.fix for _, found in stopping)),
             )
-        return version
+        return versions
 
     def why_not(self, dataset_id: str, action: str | None = None) -> tuple[str, ...]:
-        """What of the assessment stands in the way of an action, in sentences; none when it holds."""
+        """What of the assessments stands in the way of an action, in sentences; none when they hold."""
         try:
-            version = self.active(dataset_id, action)
+            versions = self.covering(dataset_id, action)
         except DeniedError as missing:
             return (f"{missing.message[0].upper()}{missing.message[1:]}. To change it: {missing.fix}.",)
-        return self.examine(version).sentences(action)
+        return tuple(
+            f"{said}{_one_of(version, versions)}"
+            for version in versions
+            for said in self.examine(version).sentences(action)
+        )
 
     def facts(self, version: DpiaVersion, action: str | None = None) -> dict[str, Fact]:
         """``syn:dpiaOutcome`` and ``syn:dpiaReviewDue`` (the end of that day), as they hold now.
@@ -263,12 +285,29 @@ class DpiaStore:
             facts[SYNTHEMA + "dpiaOutcome"] = Fact(outcome.iri, evidence)
         return facts
 
+    def facts_for(self, dataset_id: str, action: str) -> dict[str, Fact]:
+        """:meth:`facts` of all assessments that cover an action: the earliest review, and the outcome that is worst."""
+        found = [self.facts(version, action) for version in self.covering(dataset_id, action)]
+        outcome, due = SYNTHEMA + "dpiaOutcome", SYNTHEMA + "dpiaReviewDue"
+        facts = {due: min((each[due] for each in found), key=lambda fact: fact.value)}
+        if all(outcome in each for each in found):
+            good = {known.iri for known in GOOD_OUTCOMES}
+            worst = [each[outcome] for each in found if each[outcome].value not in good]
+            facts[outcome] = (worst or [each[outcome] for each in found])[-1]
+        return facts
+
     def check(
         self, dataset_id: str, phase: Phase, evidence: Sequence[Evidence], at: datetime, action: str | None = None
     ) -> GateReport:
-        """Hold evidence, and the assessment in force itself, against its gates; without one, :class:`DeniedError`."""
-        version = self.active(dataset_id, action)
-        return check(version.dpia, phase, evidence, at, self.examine(version, at).results(action))
+        """Hold evidence, and the assessments in force themselves, against their gates.
+
+        Raises :class:`DeniedError` without an assessment. Where several cover the action, the gates of all count.
+        """
+        versions = self.covering(dataset_id, action)
+        reports = [
+            check(version.dpia, phase, evidence, at, self.examine(version, at).results(action)) for version in versions
+        ]
+        return joined([(report, _one_of(version, versions)) for report, version in zip(reports, versions, strict=True)])
 
     # evidence --------------------------------------------------------------------------
 
@@ -286,11 +325,12 @@ class DpiaStore:
         ``about`` is the release they were measured on; ``released`` says that it left with this
         report, so that its post-release gates begin to run.
         """
-        query = select(dpia_versions.c.id).where(dpia_versions.c.digest == report.dpia_digest)
-        version_id = connection.execute(query).scalar_one()
-        records.add_evidence(connection, version_id, evidence, about)
-        if released and about is not None:
-            records.add_release(connection, report.dpia_id, version_id, about, report.at)
+        for dpia_digest in (report.dpia_digest, *report.beside):
+            query = select(dpia_versions.c.id, dpia_versions.c.dpia_id).where(dpia_versions.c.digest == dpia_digest)
+            version_id, dpia_id = connection.execute(query).one()
+            records.add_evidence(connection, version_id, evidence, about)
+            if released and about is not None:
+                records.add_release(connection, dpia_id, version_id, about, report.at)
 
     def record(
         self, report: GateReport, evidence: Sequence[Evidence], *, about: str | None = None, released: bool = False

@@ -233,10 +233,10 @@ class FactFinder:
         )
 
     def _of_assessment(self, dataset: DatasetVersion, request: RunRequest) -> dict[str, Fact]:
-        """What the assessment in force for this act comes to now; it is examined anew for every decision."""
+        """What the assessments in force for this act come to now; they are examined anew for every decision."""
         action = self.action_of(request)
         try:
-            return self.dpias.facts(self.dpias.active(dataset.name, action), action)
+            return self.dpias.facts_for(dataset.name, action)
         except DeniedError:
             return {}  # no assessment is in force: the missing fact denies, and the decision says so
 

@@ -165,7 +165,6 @@ class Governor(KeptFiles):
         rooms = self.rooms
         now = rooms.clock.now()
         dataset = rooms.datasets.version(request.dataset)
-        rules = rooms.dpias.active(dataset.name, self._facts.action_of(request))
         grant = Grant(
             id=new_id("grant"),
             run=request.id,
@@ -181,7 +180,7 @@ class Governor(KeptFiles):
             minimum_isolation=rooms.settings.minimum_isolation,
             minimum_cohort=rooms.settings.minimum_cohort,
             minimum_parties=rooms.settings.minimum_parties,
-            dpia_digest=rules.digest,
+            dpia_digest=rooms.dpias.rules_digest(dataset.name, self._facts.action_of(request)),
             not_before=now,
             expires_at=now + GRANT_LIFETIME,
         )

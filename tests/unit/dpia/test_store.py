@@ -113,12 +113,12 @@ def test_two_people_one_of_them_the_officer_put_it_in_force(
     assert store.propose(ready) == version
     assert cast.sign(store, version, "data steward").state is DpiaState.PROPOSED
     with pytest.raises(DeniedError):
-        store.active("mgus")
+        store.covering("mgus")[-1]
     signed = cast.sign(store, version, "dpo")
     assert signed.state is DpiaState.ACTIVE
     assert signed.signed_by == (cast.ids["data steward"], cast.ids["dpo"])
-    assert store.active("mgus").digest == ready.digest
-    assert store.active("mgus", "syn:synthesise").id == version.id
+    assert store.covering("mgus")[-1].digest == ready.digest
+    assert store.covering("mgus", "syn:synthesise")[-1].id == version.id
     said = log_text(log)
     for step in ("DpiaProposal", "DpiaSignature", "DpiaActivation"):
         assert step in said
@@ -166,7 +166,7 @@ def test_a_new_version_supersedes_the_old(store: DpiaStore, cast: Cast, ready: D
     for role in ("operator", "dpo"):
         cast.sign(store, new, role)
     assert store.version(old.id).state is DpiaState.SUPERSEDED
-    assert store.active("mgus").id == new.id
+    assert store.covering("mgus")[-1].id == new.id
     assert [v.id for v in store.versions()] in ([new.id, old.id], [old.id, new.id])
     with pytest.raises(ConflictError):
         cast.sign(store, old, "data steward")
@@ -176,7 +176,7 @@ def test_withdrawn_is_not_in_force(store: DpiaStore, cast: Cast, ready: Dpia) ->
     version = store.propose(ready)
     for role in ("dpo", "operator"):
         cast.sign(store, version, role)
-    assert store.facts(store.active("mgus"))[f"{SYN}dpiaOutcome"].value == Outcome.MITIGATED.iri
+    assert store.facts(store.covering("mgus")[-1])[f"{SYN}dpiaOutcome"].value == Outcome.MITIGATED.iri
     withdrawn = store.withdraw(version.id)
     assert store.facts(withdrawn) == {}
     with pytest.raises(DeniedError):
@@ -190,17 +190,50 @@ def test_it_covers_what_it_names(store: DpiaStore, cast: Cast, ready: Dpia) -> N
     version = store.propose(ready.model_copy(update={"processing": processing}))
     for role in ("dpo", "operator"):
         cast.sign(store, version, role)
-    assert store.active("mgus").id == version.id
+    assert store.covering("mgus")[-1].id == version.id
     for dataset, action in (("mds", None), ("mgus", "syn:link")):
         with pytest.raises(DeniedError, match="GDPR Art"):
-            store.active(dataset, action)
+            store.covering(dataset, action)
+
+
+@pytest.mark.article("GDPR 35(1)")
+def test_where_several_cover_an_act_all_of_them_hold_and_the_officer_is_told_so(
+    store: DpiaStore, cast: Cast, ready: Dpia
+) -> None:
+    sooner = ready.model_copy(update={"id": "beside", "review_due": ready.review_due - timedelta(days=30)})
+    for dpia in (sooner, ready):  # whichever is signed last
+        version = store.propose(dpia)
+        for role in ("dpo", "operator"):
+            cast.sign(store, version, role)
+    act = f"{SYN}synthesise"
+    assert [found.dpia.id for found in store.covering("mgus", act)] == ["beside", ready.id]
+    facts = store.facts_for("mgus", act)
+    assert facts[f"{SYN}dpiaReviewDue"].value.date() == sooner.review_due
+    assert facts[f"{SYN}dpiaOutcome"].value == Outcome.MITIGATED.iri
+    report = store.check("mgus", "pre-run", [], NOW, act)
+    gates = sorted(result.gate for result in report.results if result.gate.endswith(": crowd"))
+    assert gates == sorted([f"{ready.id}: crowd", "beside: crowd"])
+    assert any("'beside'. 2 assessments in force cover this act, and all of" in said for said in report.failures())
+    assert (report.dpia_digest, len(report.beside)) == (version.digest, 1)
+    store.record(report, attacked(0.55, NOW), about=RUN)
+    assert all(store.figures(found) for found in store.covering("mgus", act))
+    both = store.rules_digest("mgus", act)
+    (first, _) = store.covering("mgus", act)
+    declare(store, cast, first, "raised", first.dpia.triggers[0].id, "dpo", "an attack was published")
+    with pytest.raises(DeniedError, match="So says the assessment 'beside'"):
+        store.require("mgus", act)
+    assert f"{SYN}dpiaOutcome" not in store.facts_for("mgus", act)
+    assert any("2 assessments in force" in said for said in store.why_not("mgus", act))
+    store.withdraw(first.id)
+    assert store.why_not("mgus", act) == ()
+    assert both != store.rules_digest("mgus", act) == version.digest
 
 
 def test_facts_carry_the_review_date(store: DpiaStore, cast: Cast, ready: Dpia) -> None:
     version = store.propose(ready)
     for role in ("dpo", "operator"):
         cast.sign(store, version, role)
-    fact = store.facts(store.active("mgus"))[f"{SYN}dpiaReviewDue"]
+    fact = store.facts(store.covering("mgus")[-1])[f"{SYN}dpiaReviewDue"]
     assert isinstance(fact.value, datetime)
     assert fact.value.date() == ready.review_due
     assert fact.evidence == f"http://127.0.0.1:8101/id/dpia/{version.id}"
