@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from typer.testing import CliRunner
 from synthema.assembly.remote import RemoteError
 from synthema.cli.main import app
 from synthema.demo.patients import HospitalData
+from synthema.demo.processes import wait_until_up
+from tests.crash.releasing import to_die_at
 from tests.e2e.reports import SMALLEST, all_agreed, begun, metrics, pooled, report_space, site_policy, study
-from tests.e2e.space import Space, log_text, run_of, spent
+from tests.e2e.space import SITES, Space, ended_run, log_text, run_of, spent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -45,6 +48,12 @@ SHAPES = {
     "plugin": "additive",
     "parameters": {
         "model": "hazard", "outcome": "overall survival", "covariates": ["sex", "hgb", "creat"], "steps": 6,
+    },
+}  # fmt: skip
+NETWORK = {
+    "plugin": "learning",
+    "parameters": {
+        "model": "survival", "outcome": "overall survival", "covariates": ["age", "sex", "hgb", "creat"], "steps": 4,
     },
 }  # fmt: skip
 
@@ -129,6 +138,20 @@ def test_an_additive_model_is_reported_as_shapes(space: Space, data: list[Hospit
     assert len(importance) == 3
 
 
+def test_a_network_is_reported_by_its_figures_and_the_count_behind_them(space: Space, data: list[HospitalData]) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'synthema[deep]'")
+    for house in space.houses.values():
+        house.approve_plugins(("learning",))
+    asked = study(space, "A network for MGUS", NETWORK, action="train model", rounds=5)
+    found = released(space, asked)
+    (concordance,) = found["report"]["figures"]["metrics"]
+    assert concordance["id"] == "concordance"
+    assert concordance["n"] >= SMALLEST
+    assert "network" not in found["report"]["figures"]["series"]
+    everybody = pooled(data).height
+    assert 0.1 * everybody < concordance["n"] < 0.3 * everybody
+
+
 def test_the_report_is_a_page_and_a_file_that_anybody_can_check(
     space: Space, described: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -184,6 +207,24 @@ def test_a_catalogue_query_that_nothing_fits_ends_the_study(space: Space) -> Non
     ended = space.ended(begun(space, asked), SECONDS)
     assert ended["state"] == "failed"
     assert "no partner offers such a dataset" in ended["reason"]
+
+
+@pytest.mark.article("GDPR 32(1)")
+def test_a_site_killed_after_its_last_round_comes_back_and_decides_on_the_report(space: Space) -> None:
+    lost = space.sites[1]
+    process = to_die_at(space, SITES[1].key, "synthema.assembly.participation:Participation._settle", "before")
+    wait_until_up(lost.running)
+    identifier = begun(space, study(space, "A site dies at the end", STATISTICS, rounds=1))
+    assert process.wait(SECONDS) == -signal.SIGKILL
+    space.restart(SITES[1].key)
+    ended = space.ended(identifier, SECONDS)
+    assert ended["state"] == "released", ended["reason"]
+    assert ended_run(lost, identifier, SECONDS, "query aggregate")["state"] == "released"
+    assert log_text(lost).count(f"study/{identifier}") > 0
+    assert space.hub.call("study/report", {"study": identifier, "page": False})["report"]["sites"] == sorted(
+        house.did for house in space.sites
+    )
+    assert not list((lost.running.settings.home / "runs").glob("*")), "the prepared table is gone"
 
 
 @pytest.mark.article("EHDS 68")

@@ -76,7 +76,8 @@ class Gathering:
 
     def _ask_to_measure(self, plan: StudyPlan, site: str, candidate: str) -> str:
         order = {"plan": plan.model_dump(mode="json"), "candidate": candidate}
-        answer = ask(self._peers, site, "/federation/evaluations", order)
+        patience = self._rooms.settings.answer_seconds
+        answer = ask(self._peers, site, "/federation/evaluations", order, patience=patience, pause=self._pause)
         if answer["effect"] != "permit":
             raise DeniedError(
                 f"{site} does not measure the candidate: {' '.join(answer['sentences'])}",
@@ -85,6 +86,10 @@ class Gathering:
         run = str(answer["run"])
         self._note(plan.id, {"kind": "measuring", "site": site, "run": run, "text": "measures the candidate inside"})
         return run
+
+    def _pause(self, seconds: float) -> None:
+        if self._closing.wait(seconds):
+            raise Closing
 
     def _look(self, plan: StudyPlan, site: str, asked: _Asked, candidate: str) -> dict[str, Any] | None:
         """A site's evidence, if it is there and holds; one that was started anew meanwhile is asked again."""

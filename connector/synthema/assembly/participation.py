@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from synthema.assembly.coming_back import interrupted
+from synthema.assembly.coming_back import interrupted, unsettled
 from synthema.assembly.disclosing import note_refusal, told_of, told_of_error
 from synthema.assembly.engines import SiteEngine
 from synthema.assembly.report_judging import TRANSCRIPT, of_cohort
@@ -223,6 +223,20 @@ class Participation:
             participant = self._participant(channel, permitted, run)
             self._carry_on(plan, self._governor.grant(run), session, participant.go_on)
 
+    def _settle_late(self, plan: StudyPlan, run: str) -> None:
+        """Settle a run whose rounds were over when a crash interrupted it: nothing more leaves, and it counts anew."""
+        try:
+            self._still_under_permit(plan, run)
+            session = self._governor.resume(run)
+        except SynthemaError as error:
+            self._governor.give_up(run, error)
+            return
+        except BaseException as fault:
+            self._governor.give_up(run, fault)
+            raise
+        kept = self._participant(self._own_channel(plan.coordinator)).outcome(plan.id)
+        self._carry_on(plan, self._governor.grant(run), session, lambda *_: kept)
+
     def _asking(self, plan: StudyPlan, run: str) -> Callable[[], None]:
         """What asks whether a run may go on, and raises the error that ends it.
 
@@ -325,11 +339,12 @@ class Participation:
 
     def recover(self) -> None:
         """After a restart: fail the runs and participations that cannot go on, and go on with the others."""
-        staying = interrupted(self._rooms)
-        self._governor.recover(staying)
+        staying, over = interrupted(self._rooms), unsettled(self._rooms)
+        self._governor.recover({**staying, **over})
         self._participant(self._own_channel(self._rooms.settings.did)).recover({plan.id for plan in staying.values()})
-        for run, plan in staying.items():
-            self._workers.submit(self._come_back, plan, run)
+        for work, found in ((self._come_back, staying), (self._settle_late, over)):
+            for run, plan in found.items():
+                self._workers.submit(work, plan, run)
 
     def close(self) -> None:
         """Stop taking new work; what runs is ended with the connector, and studies go on at its next start."""

@@ -132,11 +132,8 @@ class Participant:
             self.log.append(connection, self.records.refused(plan, error.message, now))
 
         self.database.write(write)
-        row = self.participation(plan.id)
-        tell_refusal(self, plan, self.tell(error), row.sequence, 0, None)
-        with self.database.read() as connection:
-            sent = store.contributions(connection, plan.id)
-        return Outcome(plan.id, row.state, row.reason, sent, sum((left.rho for left in sent), 0.0))
+        tell_refusal(self, plan, self.tell(error), self.participation(plan.id).sequence, 0, None)
+        return self.outcome(plan.id)
 
     def refuse(self, plan: StudyPlan, error: SynthemaError) -> Outcome:
         """Note in the log that this site does not enter a study and why, and tell the coordinator what it may know.
@@ -169,6 +166,13 @@ class Participant:
         """The participation as stored; raises :class:`NotFoundError`."""
         with self.database.read() as connection:
             return store.participation(connection, study_id)
+
+    def outcome(self, study_id: str) -> Outcome:
+        """How a participation stands, with all that has left this site; raises :class:`NotFoundError`."""
+        with self.database.read() as connection:
+            row = store.participation(connection, study_id)
+            sent = store.contributions(connection, study_id)
+        return Outcome(study_id, row.state, row.reason, sent, sum((left.rho for left in sent), 0.0))
 
     def _accept_unless_done(self, plan: StudyPlan, limits: SiteLimits) -> None:
         with self.database.read() as connection:

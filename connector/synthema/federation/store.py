@@ -255,6 +255,12 @@ def unfinished_participations(connection: Connection) -> list[StudyPlan]:
     return [StudyPlan.model_validate(plan) for plan in connection.execute(query).scalars()]
 
 
+def finished_participations(connection: Connection) -> list[StudyPlan]:
+    """Plans of the studies whose rounds are over for this site, and came to their end."""
+    query = select(participations.c.plan).where(participations.c.state == ParticipationState.FINISHED)
+    return [StudyPlan.model_validate(plan) for plan in connection.execute(query).scalars()]
+
+
 def spent(connection: Connection, study_id: str) -> float:
     """Privacy loss (ρ) of all vectors that have left this site in a study."""
     query = select(func.coalesce(func.sum(rounds.c.rho), 0.0))

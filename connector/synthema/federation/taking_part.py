@@ -143,7 +143,7 @@ class Part:
         except BaseException:
             self._record_end("abort", "site", "this site failed within")
             raise
-        return self._outcome()
+        return self._site.outcome(self._plan.id)
 
     def _answer(self, message: Message) -> None:
         if self._lost is not None and message.kind in _OF_A_ROUND and message.round_id == self._lost:
@@ -389,12 +389,6 @@ class Part:
             self._site.log.append(connection, make(self._plan, said, now))
 
         self._site.database.write(write)
-
-    def _outcome(self) -> Outcome:
-        with self._site.database.read() as connection:
-            row = store.participation(connection, self._plan.id)
-            rounds = store.contributions(connection, self._plan.id)
-        return Outcome(self._plan.id, row.state, row.reason, rounds, sum((left.rho for left in rounds), 0.0))
 
     def _machine(self) -> SiteRound:
         self._demand(self._round is not None, "no round is open")

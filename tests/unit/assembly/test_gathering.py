@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from synthema.assembly import gathering
+from synthema.assembly import asking, gathering
 from synthema.assembly.gathering import Gathering
 from synthema.errors import PeerError
 
@@ -21,13 +21,16 @@ GONE = PeerError("it does not answer", fix="wait")
 class Peers:
     """A site that answers as it is told to; ``orders`` counts how often it was asked to measure."""
 
-    def __init__(self, *says: Any) -> None:
+    def __init__(self, *says: Any, away: int = 0) -> None:
         self._says: Iterator[Any] = iter(says)
+        self._away = away
         self.orders = 0
         self.asked: list[str] = []
 
     def post(self, _did: str, _path: str, _value: Any) -> tuple[int, Any]:
         self.orders += 1
+        if self.orders <= self._away:
+            raise GONE
         return 200, {"effect": "permit", "run": f"run-{self.orders}", "sentences": []}
 
     def get(self, _did: str, path: str) -> Any:
@@ -83,3 +86,12 @@ def test_a_failure_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
         gathered(monkeypatch, Peers(GONE, ("failed", None), ("failed", None)))
     with pytest.raises(PeerError, match="does not answer"):
         gathered(monkeypatch, Peers(GONE, GONE), patience=0.0)
+
+
+def test_a_site_that_is_on_its_way_back_is_asked_until_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "SECONDS_BETWEEN_CALLS", 0.0)
+    found, story = gathered(monkeypatch, Peers(("released", EVIDENCE), away=2))
+    assert found == {SITE: EVIDENCE}
+    assert [event["run"] for event in story if event["kind"] == "measuring"] == ["run-3"]
+    with pytest.raises(PeerError, match="does not answer"):
+        gathered(monkeypatch, Peers(away=3), patience=0.0)
