@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+FEWEST = 10
+
 __all__ = ["federated_absorb", "federated_contribute", "federated_open", "federated_report", "federated_sample"]
 
 
@@ -74,8 +76,8 @@ def federated_absorb(state: State, total: Aggregate) -> State:
 
 @hookimpl
 def federated_report(state: State, plan: Plan) -> Evaluation:
-    """How good the network is on patients it was not shown, and its weights; spends nothing more."""
-    return figures(_finished(state, plan), state.values)
+    """How good the network is on patients it was not shown, and its weights under noise; spends nothing more."""
+    return figures(_finished(state, plan), state.values, int(plan.parameters.get("fewest", FEWEST)))
 
 
 @hookimpl

@@ -21,20 +21,26 @@ REDRAWS = 50
 Z = 1.959963984540054
 
 
-def figures(found: Problem, values: dict[str, Any]) -> Evaluation:
-    """Concordance or share of images named rightly, with intervals that hold noise, and the network itself."""
-    shapes = [list(shape) for shape in found.net.shapes]
-    series: dict[str, Json] = {
-        "network": {"shapes": shapes, "weights": values["weights"], "coding": "base64 of 32-bit floats, little-endian"},
-        "method": found.method,
-        "rounds": int(values["taken"]),
-        "patients": max(0, round(float(values["patients"]))),
-    }
-    notes = [_protection(found, float(values["sigma"]))]
+def figures(found: Problem, values: dict[str, Any], fewest: int) -> Evaluation:
+    """Concordance or share of images named rightly, with intervals that hold noise, and the network itself.
+
+    No figure rests on fewer than ``fewest`` patients. The network is given only under noise: all patients stand behind
+    all weights, but without noise a weight may still show the few who had a rare value.
+    """
+    noise, patients = float(values["sigma"]), max(0, round(float(values["patients"])))
+    notes = [_protection(found, noise)]
+    if patients < fewest:
+        notes.append(f"Nothing is given: fewer than {fewest} patients were learned from.")
+        return Evaluation((), {"patients": None}, notes=tuple(notes))
+    series: dict[str, Json] = {"method": found.method, "rounds": int(values["taken"]), "patients": patients}
+    if noise > 0:
+        shapes = [list(shape) for shape in found.net.shapes]
+        coding = "base64 of 32-bit floats, little-endian"
+        series["network"] = {"shapes": shapes, "weights": values["weights"], "coding": coding}
     metrics: list[Metric] = []
     if "judged" in values:
         table = np.asarray(values["judged"], dtype=np.float64)
-        metrics = _judged(found, table, float(values["judged_sigma"]))
+        metrics = [each for each in _judged(found, table, float(values["judged_sigma"])) if each.n >= fewest]
         if not metrics:
             notes.append("No figure is given: too few patients are held out, or noise would leave it too wide.")
     elif isinstance(found.net, Autoencoder):
@@ -54,7 +60,7 @@ def _judged(found: Problem, table: NDArray[np.float64], sigma: float) -> list[Me
         return []
     kinds = len(net.outcome.categories)
     seen, right = float(table.sum()), float(np.trace(table.reshape(kinds, kinds)))
-    if seen < 10 or seen <= 4 * sigma * kinds:
+    if seen < 1 or seen <= 4 * sigma * kinds:
         return []
     share = min(max(right / seen, 0.0), 1.0)
     half = Z * math.sqrt(share * (1 - share) / seen + sigma**2 * kinds**2 / seen**2)
@@ -65,8 +71,8 @@ def _judged(found: Problem, table: NDArray[np.float64], sigma: float) -> list[Me
 def _protection(found: Problem, sigma: float) -> str:
     if sigma == 0:
         return (
-            "The sums hold no noise: they are protected by the secure sum alone, and the weights may show what they "
-            "were learned from. Treat the network as data."
+            "The sums hold no noise: they are protected by the secure sum alone. The network is not given, since its "
+            "weights may show what they were learned from; plan the study with noise to get it."
         )
     whose = "one patient" if found.method == "patients" else "one patient, who may turn a whole site's update"
     return f"Each sum holds noise of {sigma:.3g} times the bound on an update; what it hides is {whose}."

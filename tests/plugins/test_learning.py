@@ -119,9 +119,26 @@ def test_under_noise_by_patients_something_is_learned_and_the_report_says_what_n
     assert any("noise" in note for note in found.notes)
 
 
-def test_without_noise_the_report_warns_that_the_network_is_data() -> None:
-    _, found = study(synthema_learning, [mgus_table()[:200]], CODEBOOK, SURVIVAL | {"steps": 1})
-    assert any("Treat the network as data" in note for note in found.notes)
+def test_the_network_is_reported_under_noise_alone() -> None:
+    tables, asked = [mgus_table()[:200]], SURVIVAL | {"steps": 1}
+    _, plain = study(synthema_learning, tables, CODEBOOK, asked)
+    assert "network" not in plain.series
+    assert any("The network is not given" in note for note in plain.notes)
+    _, noisy = study(synthema_learning, tables, CODEBOOK, asked, rho=20.0)
+    assert unpacked(noisy.series["network"]["weights"], problem(CODEBOOK, asked).weights).any()
+
+
+def test_no_figure_rests_on_fewer_patients_than_were_asked_for() -> None:
+    table, steps = mgus_table(), SURVIVAL | {"steps": 1}
+    learned = study(synthema_learning, [table], CODEBOOK, steps)[1].series["patients"]
+    (figure,) = study(synthema_learning, [table], CODEBOOK, steps)[1].metrics
+    for fewest, given in ((figure.n, 1), (figure.n + 1, 0)):
+        _, found = study(synthema_learning, [table], CODEBOOK, steps | {"fewest": fewest})
+        assert len(found.metrics) == given
+        assert found.series["patients"] == learned
+    _, found = study(synthema_learning, [table], CODEBOOK, steps | {"fewest": learned + 1})
+    assert (found.metrics, found.series) == ((), {"patients": None})
+    assert any("fewer than" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
