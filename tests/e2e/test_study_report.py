@@ -142,7 +142,7 @@ def test_a_network_is_reported_by_its_figures_and_the_count_behind_them(space: S
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'synthema[deep]'")
     for house in space.houses.values():
         house.approve_plugins(("learning",))
-    asked = study(space, "A network for MGUS", NETWORK, action="train model", rounds=5)
+    asked = study(space, "A network for MGUS", NETWORK, action="analyse", rounds=5)
     found = released(space, asked)
     (concordance,) = found["report"]["figures"]["metrics"]
     assert concordance["id"] == "concordance"

@@ -216,6 +216,7 @@ class Measuring:
         gates = self._governor.hold(request, "pre-release", evidence)
         thing = candidate_iri(candidate)
         acts: tuple[DecidedAct, ...] = ()
+        permit_in_force(self._governor, plan)
         if gates.conformant:
             acts = self._governor.decide_on_candidate(session, evidence, thing, contribution)
         released = gates.conformant and all(act.permitted for act in acts)
