@@ -16,6 +16,7 @@ from synthema.demo.patients import hospital_data
 from synthema.demo.scenes import THRESHOLDS
 from synthema.errors import SynthemaError
 from synthema.vocabulary.namespaces import SYN
+from tests.crash.releasing import CERTIFIED, DECIDED, killed_on_its_way_out
 from tests.e2e.space import REGISTRY, Space, data_space, log_text
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -33,11 +34,8 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
 
 @pytest.fixture(scope="module")
 def released(space: Space) -> dict[str, Any]:
-    """A study that every policy permits."""
-    study = space.begin("A virtual cohort", epsilon=EPSILON)
-    ended = space.ended(study, SECONDS)
-    assert ended["state"] == "released", ended["reason"]
-    return ended
+    """A study that every policy permits; its hub is killed twice on the way out."""
+    return killed_on_its_way_out(space, [DECIDED, CERTIFIED], lambda: space.begin("A virtual cohort", epsilon=EPSILON))
 
 
 def another_version(house: House, text: str, version: str, change: Callable[[str], str]) -> None:
@@ -63,6 +61,15 @@ def handed_on(space: Space, study: dict[str, Any]) -> dict[str, Any]:
     """What the hub keeps of hand-overs, by agreement."""
     found: dict[str, Any] = space.study(study["id"])["result"]["handedOn"]
     return found
+
+
+@pytest.mark.article("GDPR 32(1)")
+def test_a_hub_killed_between_deciding_and_publishing_gives_one_certificate(
+    space: Space, released: dict[str, Any]
+) -> None:
+    issued = [each for each in space.hub.call("certificate/list") if each["candidate"] == released["candidate"]]
+    assert [(each["state"], each["certificate"]) for each in issued] == [("valid", released["result"]["certificate"])]
+    assert log_text(space.hub).count("Offered: A virtual cohort") == 1
 
 
 @pytest.mark.article("EHDS 73(2)")

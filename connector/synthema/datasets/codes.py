@@ -1,12 +1,13 @@
 """Standard codes of variables: whether an IRI can be one of the system it names, by form and check digit.
 
 LOINC numbers end in a check digit (modulus 10), SNOMED CT identifiers too (Verhoeff). That finds a slip of the pen,
-not a code that means something else.
+not a code that means something else. Units of UCUM are written out here as well.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from synthema.datasets.codebook import Codebook
 
@@ -74,3 +75,15 @@ def _verhoeff(number: str) -> bool:
     for place, digit in enumerate(reversed(number)):
         check = int(_TIMES[check][int(_MOVES[place % 8][int(digit)])])
     return check == 0
+
+
+_UNITS: Final = {
+    "a": ("year", "years"), "mo": ("month", "months"), "wk": ("week", "weeks"), "d": ("day", "days"),
+    "10*9/L": ("×10⁹/L",) * 2, "10*12/L": ("×10¹²/L",) * 2, "umol/L": ("µmol/L",) * 2, "%": ("%",) * 2,
+}  # fmt: skip
+
+
+def unit_words(unit: str, *, one: bool = False) -> str:
+    """A UCUM unit as clinicians write it, for one or for many: ``mo`` as "months"; others stand as they are."""
+    single, many = _UNITS.get(unit, (unit, unit))
+    return single if one else many

@@ -13,6 +13,7 @@ import pyoxigraph
 
 from synthema.errors import InputError
 from synthema.resources import bundled
+from synthema.vocabulary import spaced
 from synthema.vocabulary.namespaces import DPV, EHDS, GDPR, HEALTH, ODRL, SKOS, SYN
 
 RISK: Final = "https://w3id.org/dpv/risk#"
@@ -52,7 +53,7 @@ def compact(iri: str) -> str:
 def in_words(term: str) -> str:
     """A term as people read it, with the term itself: ``evaluation report (syn:EvaluationReport)``."""
     name = re.split(r"[:#/]", term)[-1]
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("-", " ").lower()
+    words = spaced(name.replace("-", " "))
     return f"{words} ({term})" if ":" in term and re.fullmatch(r"[A-Za-z]+", name) else term
 
 

@@ -14,7 +14,7 @@ from synthema.policy.form_reader import Reader, checked
 from synthema.policy.model import Combination, Condition, Constraint, OperandReference, Operator, Value
 from synthema.policy.values import day, number_text, parse_value
 from synthema.policy.wellformed import MAX_NESTING, check_condition, check_constraint
-from synthema.vocabulary import Datatype, Operand, expand
+from synthema.vocabulary import Datatype, Operand, expand, spaced
 
 _REFUSED = {
     "and sequence": "andSequence has no agreed meaning; use 'all of'",
@@ -116,7 +116,7 @@ class Conditions:
     def _operand_and_phrase(self, key: Spot, name: str) -> tuple[Operand, str]:
         vocabulary = self.reader.vocabulary
         for refused, why in _REFUSED.items():
-            if refused in re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold():
+            if refused in spaced(name).casefold():
                 key.fail(f"'{name}' is not supported", why)
         for phrase in phrases.ALL_PHRASES:
             if name.casefold().endswith(f" {phrase}"):

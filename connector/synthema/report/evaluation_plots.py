@@ -11,6 +11,8 @@ from synthema.report.model import CorrelationPlot, ForestPlot, RocPlot, Table
 EvaluationPlot = CorrelationPlot | RocPlot | ForestPlot
 
 _SIDE = 420
+_WIDE = 560
+_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 _STEP = 17
 _LEAST = 0.001  # the left end of the logarithmic axes
 _LISTED = 20
@@ -117,15 +119,24 @@ def _forest(altair: Any, plot: ForestPlot) -> Any:
         for each in plot.ratios
     ]
     order = list(dict.fromkeys(each.covariate for each in plot.ratios))
+    scale, axis = _ratio_axis(altair, rows)
     colour = altair.Color(
         "source:N", scale=altair.Scale(domain=["real", "synthetic"], range=[REAL, SYNTHETIC]), legend=altair.Legend()
     )
     y, offset = altair.Y("covariate:N", title=None, sort=order), altair.YOffset("source:N")
-    base = altair.Chart(altair.Data(values=rows), width=_SIDE)
+    base = altair.Chart(altair.Data(values=rows), width=_WIDE)
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=altair.X("lower:Q", title="Hazard ratio, 95 % interval", scale=altair.Scale(type="log")),
+        x=altair.X("lower:Q", title="Hazard ratio, 95 % interval", scale=scale, axis=axis),
         x2="upper:Q", y=y, yOffset=offset, color=colour,
     )  # fmt: skip
     points = base.mark_point(filled=True, size=40, opacity=1).encode(x="ratio:Q", y=y, yOffset=offset, color=colour)
     one = altair.Chart(altair.Data(values=[{"one": 1.0}])).mark_rule(color="#888", strokeDash=[4, 4])
-    return one.encode(x=altair.X("one:Q", scale=altair.Scale(type="log"))) + bars + points
+    return one.encode(x=altair.X("one:Q", scale=scale, axis=axis)) + bars + points
+
+
+def _ratio_axis(altair: Any, rows: list[dict[str, Any]]) -> tuple[Any, Any]:
+    """A logarithmic scale as wide as the intervals are, at least from 0.5 to 2, and round ratios along it."""
+    low = min([0.5, *(row["lower"] for row in rows)])
+    high = max([2.0, *(row["upper"] for row in rows)])
+    ticks = [ratio for ratio in _RATIOS if low <= ratio <= high]
+    return altair.Scale(type="log", domain=[low, high], nice=False), altair.Axis(values=ticks, format="~g")

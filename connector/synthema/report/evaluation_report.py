@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from synthema.datasets.codes import unit_words
 from synthema.report.model import (
     Chapter,
     Check,
@@ -25,6 +28,7 @@ from synthema.report.model import (
     Table,
 )
 from synthema.report.render import render
+from synthema.vocabulary import spaced
 
 FIDELITY: Final = (
     "marginalSimilarity", "pairSimilarity", "correlationDifference", "rareCategoryRetention", "classifierAUC",
@@ -45,6 +49,7 @@ PRIVACY: Final = (
 )  # fmt: skip
 LOGIC: Final = ("ruleViolations", "knowledgeReproduced")
 COMPARISON: Final = ("nearestRecordRatio", "nearestRecordShare")
+SHOWN: Final = frozenset({*FIDELITY, *SURVIVAL, *USE, *PRIVACY, *LOGIC, *COMPARISON})
 SHOWN_VARIABLES: Final = 12
 YARDSTICK: Final = (
     "Held-out patients are the yardstick: a synthetic table is good when it is as far from the training rows as other "
@@ -88,7 +93,7 @@ def evaluation_story(evidence: Mapping[str, Any]) -> Story:
         title=f"Evaluation of synthetic data: {evidence['codebook']['title']}",
         subtitle="Measured against real patients the generator learned from, and real patients it never saw",
         chapters=tuple(_chapters(evidence)),
-        made=str(evidence["made"]),
+        made=f"Made on {datetime.fromisoformat(evidence['made']):%-d %B %Y at %H:%M} (UTC)",
     )
 
 
@@ -99,7 +104,7 @@ def _chapters(evidence: Mapping[str, Any]) -> Iterator[Chapter]:
         "What was compared",
         (
             YARDSTICK,
-            *map(str, evidence["notes"]),
+            *map(_plain, evidence["notes"]),
         ),
         (_compared(evidence),),
     )
@@ -113,8 +118,7 @@ def _chapters(evidence: Mapping[str, Any]) -> Iterator[Chapter]:
     yield Chapter("Can one learn from it, for every group?", items=tuple(_use(figures, series)))
     yield Chapter("Can it be attacked?", items=tuple(_attacked(figures, series)))
     yield Chapter("Does it obey clinical rules, and show what is known?", items=tuple(_logic(figures, series)))
-    named = {*FIDELITY, *SURVIVAL, *USE, *PRIVACY, *LOGIC, *COMPARISON}
-    others = tuple(name for name in figures if name not in named)
+    others = tuple(name for name in figures if name not in SHOWN)
     if others:
         yield Chapter("Further figures", items=(_figures("Further figures", figures, others),))
     yield Chapter("The evidence", items=(Code.json("All figures and series as JSON", dict(evidence)),))
@@ -142,7 +146,7 @@ def _limits(figures: Mapping[str, Any]) -> Checks:
         end = "share" if limit.most == 0 else "upper end"
         checks.append(
             Check(
-                f"{limit.source}: the {end} of {limit.metric}, {worse:.3g}, is at most {limit.most:g}",
+                f"{limit.source}: the {end} of {spaced(limit.metric)}, {worse:.3g}, is at most {limit.most:g}",
                 ok=worse <= limit.most,
                 note=f"n {metric['n']}",
                 fix=""
@@ -156,12 +160,17 @@ def _limits(figures: Mapping[str, Any]) -> Checks:
 
 def _figures(title: str, figures: Mapping[str, Any], names: tuple[str, ...], note: str = "") -> Table:
     rows = tuple(
-        (name, m["value"], m["lower"], m["upper"], m["control"], m["n"], m["definition"])
+        (spaced(name), m["value"], m["lower"], m["upper"], m["control"], m["n"], _plain(m["definition"]))
         for name in names
         if name in figures
         for m in (figures[name],)
     )
     return Table(title, COLUMNS, rows, note)
+
+
+def _plain(text: str) -> str:
+    """A sentence that speaks of figures by the names that they have in the tables."""
+    return re.sub(r"\b[a-z]+[A-Z]\w*", lambda found: spaced(found[0]) if found[0] in SHOWN else found[0], text)
 
 
 def _fidelity(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item]:
@@ -193,7 +202,7 @@ def _fidelity(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
             "What the composite scores are made of",
             ("Score", "Single variables", "Pairs", "Correlations", "Variables"),
             tuple(
-                (name, *(each["parts"][part] for part in ("marginals", "pairs", "correlations")),
+                (spaced(name), *(each["parts"][part] for part in ("marginals", "pairs", "correlations")),
                  ", ".join(each["variables"]))
                 for name, each in composites.items()
             ),
@@ -228,7 +237,7 @@ def _survival(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator
                 tuple(_curve(name, curve, source) for name, curve in curves for source in ("real", "synthetic")),
                 f"Curves of real and synthetic patients{_gaps(curves)}; they end where fewer than ten real patients "
                 "are at risk.",
-                unit,
+                unit_words(unit),
                 outcome,
                 start,
             )
@@ -278,7 +287,7 @@ def _use(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[Item
             calibration[source]
         )  # fmt: skip
         yield Table(
-            f"Calibration: {calibration['outcome']} by {calibration['by']:g} {calibration['unit']}",
+            f"Calibration: {calibration['outcome']} by {calibration['by']:g} {unit_words(calibration['unit'])}",
             ("Learned from", "Predicted", "Observed among held-out patients"),
             rows,
         )

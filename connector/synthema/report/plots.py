@@ -32,6 +32,7 @@ from synthema.report.model import (
 )
 
 _PANEL_WIDTH = 250
+_PANEL_SIZES = {1: (560, 340), 2: (360, 260)}  # few panels are drawn larger
 _TABLE_TIMES = 12
 
 
@@ -161,7 +162,9 @@ def _survival(plot: SurvivalPlot) -> Any:
         for series in plot.series
         for time, share, low, high in _steps(plot, series)
     ]
-    panel = altair.Chart(width=_PANEL_WIDTH, height=200)
+    sites = list(dict.fromkeys(series.site for series in plot.series))
+    width, height = _PANEL_SIZES.get(len(sites), (_PANEL_WIDTH, 200))
+    panel = altair.Chart(width=width, height=height)
     dash = altair.StrokeDash("source:N", scale=altair.Scale(domain=["real", "synthetic"], range=[[1, 0], [6, 3]]))
     layers = [
         panel.mark_line(interpolate="step-after", strokeWidth=2).encode(
@@ -178,12 +181,9 @@ def _survival(plot: SurvivalPlot) -> Any:
                 x="time:Q",
                 y="lower:Q",
                 y2="upper:Q",
-                fill=altair.Fill(
-                    "source:N", scale=altair.Scale(domain=["real", "synthetic"], range=[REAL, SYNTHETIC]), legend=None
-                ),
+                color=_colours(altair),
             ),
         )
-    sites = list(dict.fromkeys(series.site for series in plot.series))
     return altair.layer(*layers, data=altair.Data(values=rows)).facet(
         facet=altair.Facet("site:N", title=None, sort=sites), columns=min(3, max(1, len(sites)))
     )

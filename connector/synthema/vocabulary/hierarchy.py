@@ -143,6 +143,12 @@ class Hierarchy:
         return self.name(min(self._names[close[0]])) if close else None
 
 
+def spaced(name: str) -> str:
+    """A name in camel case as words, e.g. "membershipAUC" as "membership AUC"; abbreviations keep their capitals."""
+    words = _CAMEL.sub(" ", name).split(" ")
+    return " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)
+
+
 def normal(text: str) -> str:
     """A text with case, hyphens, underscores, CamelCase and runs of spaces evened out."""
     spaced = _CAMEL.sub(" ", text.strip()).replace("_", " ").replace("-", " ")

@@ -13,6 +13,7 @@ import pytest
 from synthema.report import Checks, Item, Story, Table, evaluation_story, render_evaluation_report
 from synthema.report.model import MarginalsPlot, RocPlot, SurvivalPlot
 from synthema.report.plots import table_of
+from synthema.vocabulary import spaced
 from tests.unit.report.stories import HOSTILE
 
 
@@ -116,14 +117,22 @@ def test_every_drawing_has_words_and_a_table(page: str) -> None:
 
 def test_limits_are_held_against_the_worse_end_but_a_rule_against_its_share() -> None:
     checks = one(Checks, "Suggested limits", evaluation_story(EVIDENCE)).checks
-    verdicts = {re.search(r"of (\w+),", check.title)[1]: check.ok for check in checks}  # type: ignore[index]
+    verdicts = {re.search(r"of ([\w ]+),", check.title)[1]: check.ok for check in checks}  # type: ignore[index]
     assert verdicts == {
-        "shadowMembershipAUC": True,
-        "membershipAUC": False,
-        "identityDisclosureRisk": True,
-        "ruleViolations": True,
+        "shadow membership AUC": True,
+        "membership AUC": False,
+        "identity disclosure risk": True,
+        "rule violations": True,
     }
     assert all(check.ok or check.fix for check in checks)
+
+
+def test_figures_are_named_in_words() -> None:
+    story = evaluation_story(EVIDENCE)
+    assert story.made == "Made on 1 January 2026 at 00:00 (UTC)"
+    assert {row[0] for row in one(Table, "Attacks", story).rows} >= {"shadow membership AUC", "membership AUC"}
+    assert spaced("clinicalSyntheticFidelity") == "clinical synthetic fidelity"
+    assert spaced("membershipTPRStrict") == "membership TPR strict"
 
 
 def test_what_was_left_out_is_shown_as_left_out() -> None:
@@ -142,7 +151,7 @@ def test_findings_stand_with_their_sources() -> None:
 
 def test_a_figure_nobody_foresaw_is_shown_too() -> None:
     story = evaluation_story(EVIDENCE)
-    assert [row[0] for row in one(Table, "Further figures", story).rows] == ["someNewFigure"]
+    assert [row[0] for row in one(Table, "Further figures", story).rows] == ["some new figure"]
 
 
 def test_curves_without_a_band_and_evaluations_without_series_are_drawn() -> None:

@@ -16,14 +16,11 @@ import polars as pl
 from synthema.certification.review.blinding import assignment, ranked
 from synthema.certification.review.model import FEWEST_OF_A_KIND, Reason
 from synthema.datasets.codebook import Codebook, Variable
+from synthema.datasets.codes import unit_words
 from synthema.errors import InputError
 
 Text = tuple[str, ...]
 
-_UNITS: Final = {
-    "a": ("year", "years"), "mo": ("month", "months"), "wk": ("week", "weeks"), "d": ("day", "days"),
-    "10*9/L": ("×10⁹/L",) * 2, "10*12/L": ("×10¹²/L",) * 2, "umol/L": ("µmol/L",) * 2, "%": ("%",) * 2,
-}  # fmt: skip
 _WORDS: Final = {"F": "female", "M": "male"}
 _YES_NO: Final = {"0", "1"}
 _LIKE: Final = 0.95
@@ -168,10 +165,7 @@ def _number(value: Any, decimals: int) -> str:
 
 
 def _unit(unit: str | None, value: Any) -> str:
-    if unit is None:
-        return ""
-    one, many = _UNITS.get(unit, (unit, unit))
-    return one if _number(value, 0) == "1" else many
+    return "" if unit is None else unit_words(unit, one=_number(value, 0) == "1")
 
 
 def _is_mark(variable: Variable) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from synthema.datasets.healthdcat.terms import Node, text
+from synthema.vocabulary import spaced
 
 _OWN_LABEL: Final = (
     "Measured and stated by the data holder's connector in the six groups of EHDS Article 78(3); "
@@ -89,5 +90,5 @@ def _said(value: Any) -> str:
 
 def _words(name: str) -> str:
     """``shareOfVariables`` as people write it: Share of variables."""
-    spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
-    return spaced[:1].upper() + spaced[1:]
+    words = spaced(name)
+    return words[:1].upper() + words[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from synthema.obligations.words import date_words
-from synthema.vocabulary import expand, load_vocabulary
+from synthema.vocabulary import expand, load_vocabulary, spaced
 from synthema.vocabulary.namespaces import SYN
 from synthema.web.console.desk import Desk
 from synthema.web.console.forms import Form
@@ -170,11 +169,6 @@ def day(text: str | None) -> str:
 def month(text: str) -> str:
     """A month or day (ISO 8601) as its month in words, e.g. "May 2028"."""
     return f"{datetime.fromisoformat(text[:7] + '-01'):%B %Y}"
-
-
-def spaced(name: str) -> str:
-    """A name in camel case as words, e.g. "ConsentUnknown" as "consent unknown"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def short(digest: str | None) -> str:

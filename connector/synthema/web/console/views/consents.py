@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from synthema.consent import ConsentState
+from synthema.vocabulary import spaced
 from synthema.vocabulary.namespaces import SYN
 from synthema.web.console.desk import Desk
-from synthema.web.console.pages import Page, Route, Visit, spaced, term
+from synthema.web.console.pages import Page, Route, Visit, term
 
 _MACHINES: Final = {
     "consent": "consent: a withdrawal stops its use from now on (GDPR Art. 7(3))",
