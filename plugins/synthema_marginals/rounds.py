@@ -1,7 +1,7 @@
 """The three rounds: shares of each variable, which pairs belong together, the chosen pairs in detail.
 
 1. every node alone, outcomes counted with a greater weight (survival curves need them);
-2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree and, in wide tables, siblings;
+2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree and, beside an outcome, siblings;
 3. the chosen pairs in finer groups, as fine as the remaining noise allows.
 
 Rounds 2 and 3 count the outcomes again, in few groups: a survival curve adds up cells, and fewer cells add up less
@@ -73,7 +73,7 @@ FEWEST_BESIDE_CONTRAST = 3  # fewer groups say little of a pair that its contras
 GROUPS_ALONE = 5
 CONTRASTS = 2  # the pool of silent contrasts, and of rare findings counted alone
 OUTCOME_PREFERENCE = 4.0
-ALL_PAIRS_UP_TO = 20
+WIDE_ABOVE = 20
 OUTCOME_GROUPS = (5, 8)  # in how many groups outcomes are counted again in rounds 2 and 3
 OUTCOME_PART = (0.15, 0.4)  # the outcomes' part of those rounds: at least, and at most
 CURVE_NOISE = 0.01  # and between them, so much that a survival curve is off by no more than this
@@ -126,7 +126,7 @@ def _outcome_weight(shapes: dict[str, Shape]) -> int:
 
 def _is_wide(shapes: dict[str, Shape]) -> bool:
     """Whether counting all pairs alike would drown them in noise, and there is an outcome to put first."""
-    return len(shapes) > ALL_PAIRS_UP_TO and _has_outcome(shapes)
+    return len(shapes) - (GAPS in shapes) > WIDE_ABOVE and _has_outcome(shapes)
 
 
 def _has_outcome(shapes: dict[str, Shape]) -> bool:
@@ -280,7 +280,11 @@ class Evidence:
         return together if affordable else queries
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings."""
+        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings.
+
+        A variable that hung on another one would bring only what the two share to the outcome (a tree-augmented naive
+        Bayes model: Friedman, Geiger and Goldszmidt 1997).
+        """
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
