@@ -27,6 +27,7 @@ from synthema_marginals.estimate import (
     heaviest_tree,
     known_part,
     read_measured,
+    to_simplex,
 )
 from synthema_marginals.gaps import GAPS, POOL, gap_cells, gap_chances, gap_limit, gap_queries, gaps_shape, has_gaps
 from synthema_marginals.implied import implied_pairs, without_impossible
@@ -235,7 +236,8 @@ class Evidence:
         self._impossible: dict[tuple[str, str], list[list[int]]] = {p: found["cells"] for p, found in implied.items()}
         self._decided = [pair for pair, found in implied.items() if found["decides"]]
         self.known = {name: self.shares[name][: self._known_cells(name)] for name in shapes}
-        self.known = {name: shares / max(float(shares.sum()), 1e-12) for name, shares in self.known.items()}
+        # where noise says that all is missing, every value is as likely as another
+        self.known = {name: to_simplex(s / s.sum() if s.sum() > 0 else s) for name, s in self.known.items()}
         self.bases: dict[str, Basis] = {
             name: basis(replace(shape, missing=len(self.known[name]) > shape.bins * shape.levels), self.known[name])
             for name, shape in shapes.items()
@@ -280,11 +282,7 @@ class Evidence:
         return together if affordable else queries
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings.
-
-        A variable that hung on another one would bring only what the two share to the outcome (a tree-augmented naive
-        Bayes model: Friedman, Geiger and Goldszmidt 1997).
-        """
+        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README, round 2)."""
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
