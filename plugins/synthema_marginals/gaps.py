@@ -1,9 +1,9 @@
 """What is missing together: how many of a row's values are missing, and how that decides which.
 
-A laboratory that failed leaves a dozen columns empty in the same rows. No tree of pairs keeps that, so a wide
-table gets one node more, the number of missing values in a row, in bins that double. Whether a variable is
-missing is drawn from that number; what it would be is drawn from the other variables. The codebook alone
-decides which variables may be missing.
+A laboratory that failed leaves a dozen columns empty in the same rows. No tree of pairs keeps that, so a table
+with an outcome gets one node more, the number of missing values in a row, in bins that double. Whether a variable
+is missing is drawn from that number; what it would be is drawn from the other variables. The codebook alone
+decides which variables may be missing, and of which that means something: the time of what has not happened.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The three rounds: shares of each variable, which pairs belong together, the chosen pairs in detail.
 
 1. every node alone, outcomes counted with a greater weight (survival curves need them);
-2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree and, in wide tables, siblings;
+2. candidate pairs in few groups: their noisy phi² chooses the heaviest spanning tree and, beside an outcome, siblings;
 3. the chosen pairs in finer groups, as fine as the remaining noise allows.
 
 Rounds 2 and 3 count the outcomes again, in few groups: a survival curve adds up cells, and fewer cells add up less
@@ -27,6 +27,7 @@ from synthema_marginals.estimate import (
     heaviest_tree,
     known_part,
     read_measured,
+    to_simplex,
 )
 from synthema_marginals.gaps import GAPS, POOL, gap_cells, gap_chances, gap_limit, gap_queries, gaps_shape, has_gaps
 from synthema_marginals.implied import implied_pairs, without_impossible
@@ -73,7 +74,7 @@ FEWEST_BESIDE_CONTRAST = 3  # fewer groups say little of a pair that its contras
 GROUPS_ALONE = 5
 CONTRASTS = 2  # the pool of silent contrasts, and of rare findings counted alone
 OUTCOME_PREFERENCE = 4.0
-ALL_PAIRS_UP_TO = 20
+WIDE_ABOVE = 20
 OUTCOME_GROUPS = (5, 8)  # in how many groups outcomes are counted again in rounds 2 and 3
 OUTCOME_PART = (0.15, 0.4)  # the outcomes' part of those rounds: at least, and at most
 CURVE_NOISE = 0.01  # and between them, so much that a survival curve is off by no more than this
@@ -126,7 +127,7 @@ def _outcome_weight(shapes: dict[str, Shape]) -> int:
 
 def _is_wide(shapes: dict[str, Shape]) -> bool:
     """Whether counting all pairs alike would drown them in noise, and there is an outcome to put first."""
-    return len(shapes) > ALL_PAIRS_UP_TO and _has_outcome(shapes)
+    return len(shapes) - (GAPS in shapes) > WIDE_ABOVE and _has_outcome(shapes)
 
 
 def _has_outcome(shapes: dict[str, Shape]) -> bool:
@@ -235,7 +236,8 @@ class Evidence:
         self._impossible: dict[tuple[str, str], list[list[int]]] = {p: found["cells"] for p, found in implied.items()}
         self._decided = [pair for pair, found in implied.items() if found["decides"]]
         self.known = {name: self.shares[name][: self._known_cells(name)] for name in shapes}
-        self.known = {name: shares / max(float(shares.sum()), 1e-12) for name, shares in self.known.items()}
+        # where noise says that all is missing, every value is as likely as another
+        self.known = {name: to_simplex(s / s.sum() if s.sum() > 0 else s) for name, s in self.known.items()}
         self.bases: dict[str, Basis] = {
             name: basis(replace(shape, missing=len(self.known[name]) > shape.bins * shape.levels), self.known[name])
             for name, shape in shapes.items()
@@ -280,7 +282,7 @@ class Evidence:
         return together if affordable else queries
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings."""
+        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README, round 2)."""
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 

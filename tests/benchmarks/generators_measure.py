@@ -9,7 +9,7 @@ from synthema.datasets.codebook import Codebook
 from synthema.spi.sampling import broken_rows
 from synthema_evaluation.columns import Tables, compared_variables
 from synthema_evaluation.membership import membership_metrics
-from tests.plugins.marginals_quality import concordance, sdmetrics_parts, survival_distance
+from tests.plugins.marginals_quality import concordance, known_beforehand, sdmetrics_parts, survival_distance
 
 MOST_COMPARED = 2000
 
@@ -37,16 +37,6 @@ def quality(
     )
     found["density_ratio"] = metrics[0].value
     return found
-
-
-def known_beforehand(codebook: Codebook) -> Codebook:
-    """The codebook without what is known only when the outcome is: a rule says which event must have happened.
-
-    A cause of death would tell a model who died.
-    """
-    events = {outcome.event for outcome in codebook.outcomes}
-    told = {name for rule in codebook.rules if rule.left in events and rule.comparison == "==" for name in rule.when}
-    return codebook.keep(tuple(name for name in codebook.names() if name not in told - events))
 
 
 def _bounded(table: pl.DataFrame, seed: int) -> pl.DataFrame:
