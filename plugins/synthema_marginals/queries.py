@@ -26,7 +26,7 @@ from synthema_marginals.nodes import Cells, Floats, Shape
 MAX_LENGTH = 200_000
 MAX_CELLS = 1_000
 MAX_WEIGHT = 64
-POOLS = 3
+POOLS = 4
 ALL_COUNTED = -1
 
 
