@@ -200,6 +200,18 @@ def _signs(query: Query, cells: dict[str, Cells], rows: int) -> Cells:
     return found
 
 
+def counted_share(query: Query, shares: dict[str, Floats]) -> float:
+    """The share of rows that a silent query counts, or a contrast gives a sign, were its nodes independent."""
+    if query.signs:
+        sides = zip(query.nodes, query.signs, strict=True)
+        return float(np.prod([shares[name][np.asarray(signs) != 0].sum() for name, signs in sides]))
+    counted = 1.0
+    for name, group, out in zip(query.nodes, query.groups, query.left_out, strict=True):
+        if out != ALL_COUNTED:
+            counted *= 1.0 - float(np.bincount(group, shares[name])[out])
+    return counted
+
+
 def _limited(weight: int, load: Cells, limit: int) -> Cells:
     """The weight each row has: less where its squared weights add up to more than the limit.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any
 
@@ -54,11 +54,12 @@ from synthema_marginals.queries import (
     check_cells,
     check_length,
     count,
+    counted_share,
     every_cell,
     limits_from,
     sensitivity,
 )
-from synthema_marginals.workload import Workload, declared_pairs, weight_from
+from synthema_marginals.workload import Workload, workload_values
 
 NO_LIMITS = (0,) * POOLS
 SPLIT = (0.35, 0.2, 0.45)
@@ -94,13 +95,11 @@ def first_state(plan: Plan) -> State:
     queries = tuple(
         Query((name,), (every_cell(shape),), weight if shape.outcome else 1) for name, shape in shapes.items()
     )
-    heavier = weight_from(plan.parameters)
     values: dict[str, Any] = {
         "shapes": [shape.as_dict() for shape in shapes.values()],
         "anchored": _anchored_pairs(plan.codebook),
         "implied": implied_pairs(plan.codebook, nodes),
-        "declared": declared_pairs(plan.codebook, nodes) if heavier > 1 else [],
-        "heavier": heavier,
+        **workload_values(plan.codebook, nodes, plan.parameters),
         "shares_of_rho": _split(plan, shapes),
         "rho": plan.rho,
         "pairs": str(plan.parameters.get("pairs", "auto")),
@@ -228,9 +227,10 @@ class Evidence:
     def __init__(self, shapes: dict[str, Shape], values: dict[str, Any]) -> None:
         self.shapes = shapes
         self._values = values
-        self._workload = Workload(values["declared"], values["heavier"])
+        self._workload = Workload(values)
         self.measured: list[Measured] = read_measured(values["measured"], shapes)
         self.shares, self.rows = estimate_shares(shapes, self.measured)
+        self._share = partial(counted_share, shares=self.shares)
         self.chances = self._gap_chances()
         implied = {(pair["nodes"][0], pair["nodes"][1]): pair for pair in values["implied"]}
         self._impossible: dict[tuple[str, str], list[list[int]]] = {p: found["cells"] for p, found in implied.items()}
@@ -367,18 +367,18 @@ class Evidence:
         The limit of pairs is a little above the mean load that the noisy shares predict. Where it saves little,
         every group is counted.
         """
-        contrasts = self._workload.weighed((q for q in pairs if q.signs), self._silent_share)
-        sparse = self._workload.weighed((self._without_usual(q) for q in pairs if not q.signs), self._silent_share)
+        contrasts = self._workload.weighed((q for q in pairs if q.signs), self._share)
+        sparse = self._workload.weighed((self._without_usual(q) for q in pairs if not q.signs), self._share)
         silent = [query for query in sparse if query.is_silent and query.pool == PAIRS]
-        load = sum(self._silent_share(query) for query in silent)
+        load = sum(self._share(query) for query in silent)
         limit = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
         if limit > WORTH_SAVING * len(silent):
             sparse, limit = tuple(replace(q, silent=()) if q.pool == PAIRS else q for q in sparse), 0
         rare = self._rare_alone() if number == 2 and _is_wide(self.shapes) else ()
         signs = [query for query in (*contrasts, *rare) if query.is_silent and query.pool == CONTRASTS]
-        signed = int(np.ceil(ROOM_FOR_RARE[number - 2] * sum(self._silent_share(query) for query in signs) + 1.0))
+        signed = int(np.ceil(ROOM_FOR_RARE[number - 2] * sum(self._share(query) for query in signs) + 1.0))
         sparse = (*contrasts, *rare, *sparse)
-        declared = self._workload.limit(sparse, self._silent_share)
+        declared = self._workload.limit(sparse, self._share)
         limits: Limits = (limit * UNIT_WEIGHT**2, 0, signed * UNIT_WEIGHT**2, declared)
         alone = self._outcomes_alone(number, sensitivity(sparse, limits) ** 2)
         together = (*alone, *sparse)
@@ -425,17 +425,6 @@ class Evidence:
         share = np.bincount(group[: self._known_cells(name)], self.known[name])
         usual = int(np.argmax(share))
         return usual if share[usual] >= USUAL and len(share) > 1 else ALL_COUNTED
-
-    def _silent_share(self, query: Query) -> float:
-        """The share of rows that a silent query counts, or to which a contrast gives a sign, were nodes independent."""
-        if query.signs:
-            sides = zip(query.nodes, query.signs, strict=True)
-            return float(np.prod([self.shares[name][np.asarray(signs) != 0].sum() for name, signs in sides]))
-        counted = 1.0
-        for name, group, out in zip(query.nodes, query.groups, query.left_out, strict=True):
-            if out != ALL_COUNTED:
-                counted *= 1.0 - float(np.bincount(group, self.shares[name])[out])
-        return counted
 
     def _outcomes_alone(self, number: int, others: float) -> tuple[Query, ...]:
         """The outcomes in few groups, as exactly as a survival curve needs: half the groups add up in its middle."""

@@ -48,20 +48,23 @@ def _nodes_of(check: Check, named: Named, owner: dict[str, str]) -> list[str]:
     return list(dict.fromkeys([*names, *([owner[outcome.time]] if outcome is not None else [])]))
 
 
-def weight_from(parameters: Mapping[str, Any]) -> int:
-    """How many times as heavily declared pairs are counted; 1 asks for none. Raises ``ValueError`` on others."""
+def workload_values(codebook: Codebook, nodes: tuple[Node, ...], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a state keeps: the declared pairs, and how many times as heavily they are counted; 1 asks for none.
+
+    Raises ``ValueError`` on a weight out of bounds.
+    """
     weight = int(parameters.get("published", WEIGHT))
     if not 1 <= weight <= MOST_WEIGHT:
         raise ValueError(f"parameter 'published' is a whole number from 1 to {MOST_WEIGHT}")
-    return weight
+    return {"declared": declared_pairs(codebook, nodes) if weight > 1 else [], "heavier": weight}
 
 
 class Workload:
     """The declared pairs of a state and their weight."""
 
-    def __init__(self, pairs: Iterable[Iterable[str]], weight: int) -> None:
-        self._pairs = frozenset(frozenset(pair) for pair in pairs)
-        self._weight = weight
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._pairs = frozenset(frozenset(pair) for pair in values["declared"])
+        self._weight = int(values["heavier"])
 
     def names(self, nodes: Iterable[str]) -> bool:
         """Whether findings speak of these two nodes together."""
