@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from synthema.datasets.codebook import Variable
 from synthema.spi.model import Metric
 from synthema_evaluation.boosting import Boosted
 from synthema_evaluation.columns import Codes, Floats, Tables, bin_count, binned, coarse_levels, numbers
-from synthema_evaluation.concepts import FOLDER
 from synthema_evaluation.intervals import Z95, area, around, wilson
 
+GENES = Path(__file__).parent / "genes.txt"
 RESAMPLES = 40
 RARE = 0.05
 FEWEST_RARE = 5
@@ -41,7 +42,7 @@ def genomic(variable: Variable) -> bool:
 @cache
 def symbols() -> frozenset[str]:
     """Symbols of genes that studies of blood diseases report."""
-    lines = (FOLDER / "genes.txt").read_text(encoding="utf-8").splitlines()
+    lines = GENES.read_text(encoding="utf-8").splitlines()
     return frozenset(symbol for line in lines if not line.startswith("#") for symbol in line.split())
 
 

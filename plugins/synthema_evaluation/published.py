@@ -17,8 +17,9 @@ import polars as pl
 
 from synthema.datasets.codebook import Codebook, SurvivalOutcome, Variable
 from synthema.spi.model import Metric
+from synthema.spi.published import Check, checks_of
 from synthema_evaluation.columns import Floats, Tables
-from synthema_evaluation.concepts import Check, Flags, Found, checks_of
+from synthema_evaluation.concepts import Flags, Found
 from synthema_evaluation.intervals import Z95, area
 from synthema_evaluation.survival import Followed, fit_hazards, followed, known_rows
 
@@ -100,25 +101,29 @@ def _above(effect: Effect, need: float) -> float:
     return (1 + erf((effect.value - need) / (effect.error * sqrt(2)))) / 2 if effect.error > 0 else 1.0
 
 
-def _verdict(real: Effect | None, made: Effect | None) -> str:
+def _verdict(real: Effect | None, made: Effect | None) -> tuple[str, str]:
+    """The verdict on one finding, and the same in a sentence."""
     if real is None:
-        return "not asked: too few training rows, or no such variable"
+        return "not asked: too few training rows, or no such variable", "The real data have too few such patients."
     if real.lower <= 0:
-        return "not asked: training rows do not show it clearly"
+        return "not asked: training rows do not show it clearly", "The real data do not show it clearly."
     if made is None:
-        return "lost: too few such synthetic rows"
+        return "lost: too few such synthetic rows", "The real data show it; the synthetic data have too few such rows."
     if made.value >= HALF * real.value:
-        return "reproduced"
-    return "contradicted" if made.upper < 0 else "weaker"
+        return "reproduced", "The real data show it; the synthetic data show it."
+    if made.upper < 0:
+        return "contradicted", "The real data show it; the synthetic data show the opposite."
+    return "weaker", "The real data show it; the synthetic data do not: less than half of it is left."
 
 
-def _line(check: Check, verdict: str, *effects: Effect | None) -> dict[str, Any]:
+def _line(check: Check, verdict: tuple[str, str], *effects: Effect | None) -> dict[str, Any]:
+    told, says = verdict
     shown = {
         name: None if e is None else [round(e.value, 3), round(e.lower, 3), round(e.upper, 3)]
         for name, e in zip(("real", "heldOut", "synthetic"), effects, strict=True)
     }
     return {"id": check.id, "sentence": check.sentence, "source": check.source, "checked": check.checked,
-            "scale": SCALES[check.kind], "verdict": verdict, **shown}  # fmt: skip
+            "scale": SCALES[check.kind], "verdict": told, "says": says, **shown}  # fmt: skip
 
 
 def effect_of(

@@ -26,7 +26,7 @@ from synthema_marginals.nodes import Cells, Floats, Shape
 MAX_LENGTH = 200_000
 MAX_CELLS = 1_000
 MAX_WEIGHT = 64
-POOLS = 3
+POOLS = 4
 ALL_COUNTED = -1
 
 
@@ -198,6 +198,18 @@ def _signs(query: Query, cells: dict[str, Cells], rows: int) -> Cells:
     for name, signs in zip(query.nodes, query.signs, strict=False):
         found *= np.asarray(signs, dtype=np.int64)[cells[name]]
     return found
+
+
+def counted_share(query: Query, shares: dict[str, Floats]) -> float:
+    """The share of rows that a silent query counts, or a contrast gives a sign, were its nodes independent."""
+    if query.signs:
+        sides = zip(query.nodes, query.signs, strict=True)
+        return float(np.prod([shares[name][np.asarray(signs) != 0].sum() for name, signs in sides]))
+    counted = 1.0
+    for name, group, out in zip(query.nodes, query.groups, query.left_out, strict=True):
+        if out != ALL_COUNTED:
+            counted *= 1.0 - float(np.bincount(group, shares[name])[out])
+    return counted
 
 
 def _limited(weight: int, load: Cells, limit: int) -> Cells:

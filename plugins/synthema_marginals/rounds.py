@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Any
 
@@ -55,10 +55,12 @@ from synthema_marginals.queries import (
     check_cells,
     check_length,
     count,
+    counted_share,
     every_cell,
     limits_from,
     sensitivity,
 )
+from synthema_marginals.workload import Workload, workload_values
 
 NO_LIMITS = (0,) * POOLS
 SPLIT = (0.35, 0.2, 0.45)
@@ -72,7 +74,7 @@ ROWS_PER_CELL = (4.0, 2.0)  # times its noise, in the tables of round 3: of pair
 FINEST_GROUPS = 12
 FEWEST_BESIDE_CONTRAST = 3  # fewer groups say little of a pair that its contrast does not
 GROUPS_ALONE = 5
-CONTRASTS = 2  # the pool of silent contrasts, and of rare findings counted alone
+PAIRS, CONTRASTS = 0, 2  # the pools of silent pairs; of silent contrasts and of rare findings counted alone
 OUTCOME_PREFERENCE = 4.0
 WIDE_ABOVE = 20
 OUTCOME_GROUPS = (5, 8)  # in how many groups outcomes are counted again in rounds 2 and 3
@@ -81,6 +83,7 @@ CURVE_NOISE = 0.01  # and between them, so much that a survival curve is off by 
 GAPS_PART = 0.15  # the gaps' part of round 2
 VISIBLE = 0.2  # the noise in a correlation at which pairs of other nodes are not worth asking for
 WORTH_AN_EDGE = 0.03  # phi² of siblings
+FIRST_OF_ALL = 1e3  # more than any phi²
 
 
 def first_state(plan: Plan) -> State:
@@ -98,6 +101,7 @@ def first_state(plan: Plan) -> State:
         "shapes": [shape.as_dict() for shape in shapes.values()],
         "anchored": _anchored_pairs(plan.codebook),
         "implied": implied_pairs(plan.codebook, nodes),
+        **workload_values(plan.codebook, nodes, plan.parameters),
         "shares_of_rho": _split(plan, shapes),
         "rho": plan.rho,
         "pairs": str(plan.parameters.get("pairs", "auto")),
@@ -229,8 +233,10 @@ class Evidence:
     def __init__(self, shapes: dict[str, Shape], values: dict[str, Any]) -> None:
         self.shapes = shapes
         self._values = values
+        self._workload = Workload(values)
         self.measured: list[Measured] = read_measured(values["measured"], shapes)
         self.shares, self.rows = estimate_shares(shapes, self.measured)
+        self._share = partial(counted_share, shares=self.shares)
         self.chances = self._gap_chances()
         implied = {(pair["nodes"][0], pair["nodes"][1]): pair for pair in values["implied"]}
         self._impossible: dict[tuple[str, str], list[list[int]]] = {p: found["cells"] for p, found in implied.items()}
@@ -279,17 +285,18 @@ class Evidence:
         sparse, limits = self.sparingly(together, 2)
         noise = sensitivity(sparse, limits) / UNIT_WEIGHT / np.sqrt(2 * self._rho_of(2))
         affordable = 4.0 * noise / self.rows <= VISIBLE and sum(query.length for query in sparse) <= MAX_LENGTH // 2
-        return together if affordable else queries
+        return together if affordable else (*queries, *(q for q in rest if self._workload.names(q.nodes)))
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README, round 2)."""
+        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README)."""
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
     def choose_siblings(self, tree: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Pairs of nodes that hang on the same outcome and say much about each other beyond it: a heaviest forest.
 
-        A node, its outcome and its sibling make a clique of three; the cliques of a forest make a junction tree.
+        A node, its outcome and its sibling make a clique of three; the cliques of a forest make a junction tree. Pairs
+        that published findings speak of come before others, the strongest first.
         """
         if not self._only_outcomes():
             return []
@@ -301,9 +308,9 @@ class Evidence:
             pair = (table.query.nodes[0], table.query.nodes[1])
             if pair[0] not in held or held[pair[0]] != held.get(pair[1]):
                 continue
-            found = self._dependence(pair).strength
-            if found >= WORTH_AN_EDGE:
-                weights[pair] = found
+            declared, found = self._workload.names(pair), self._dependence(pair).strength
+            if declared or found >= WORTH_AN_EDGE:
+                weights[pair] = found + declared * FIRST_OF_ALL
         decided = [pair for pair in self._decided if pair[0] in held and held[pair[0]] == held.get(pair[1])]
         return heaviest_forest(list(self.shapes), weights, decided)
 
@@ -367,25 +374,25 @@ class Evidence:
         The limit of pairs is a little above the mean load that the noisy shares predict. Where it saves little,
         every group is counted.
         """
-        contrasts = tuple(query for query in pairs if query.signs)
-        sparse = tuple(self._without_usual(query) for query in pairs if not query.signs)
-        silent = [query for query in sparse if query.is_silent]
-        load = sum(self._counted_share(query) for query in silent)
+        contrasts = self._workload.weighed((q for q in pairs if q.signs), self._share)
+        sparse = self._workload.weighed((self._without_usual(q) for q in pairs if not q.signs), self._share)
+        silent = [query for query in sparse if query.is_silent and query.pool == PAIRS]
+        load = sum(self._share(query) for query in silent)
         room = (ROOM_OF_WIDE if _is_wide(self.shapes) else ROOM_FOR_RARE)[number - 2]
         limit = int(np.ceil(room * load + 1.0))
         if limit > WORTH_SAVING * len(silent):
-            sparse, limit = tuple(replace(query, silent=()) for query in sparse), 0
+            sparse, limit = tuple(replace(q, silent=()) if q.pool == PAIRS else q for q in sparse), 0
         rare = self._rare_alone() if number == 2 and _is_wide(self.shapes) else ()
-        load = sum(self._signed_share(query) for query in contrasts if query.is_silent)
-        load += sum(self._counted_share(query) for query in rare)
-        signed = int(np.ceil(room * load + 1.0))
-        limits: Limits = (limit * UNIT_WEIGHT**2, 0, signed * UNIT_WEIGHT**2)
+        signs = [query for query in (*contrasts, *rare) if query.is_silent and query.pool == CONTRASTS]
+        signed = int(np.ceil(room * sum(self._share(query) for query in signs) + 1.0))
         sparse = (*contrasts, *rare, *sparse)
+        declared = self._workload.limit(sparse, self._share)
+        limits: Limits = (limit * UNIT_WEIGHT**2, 0, signed * UNIT_WEIGHT**2, declared)
         alone = self._outcomes_alone(number, sensitivity(sparse, limits) ** 2)
         together = (*alone, *sparse)
         if number == 2 and GAPS in self.shapes:
             gaps, limit = self._gaps(sensitivity(together, limits) ** 2)
-            together, limits = (*together, *gaps), (limits[0], limit, limits[2])
+            together, limits = (*together, *gaps), (limits[0], limit, *limits[2:])
         return together, limits
 
     def _rare_alone(self) -> tuple[Query, ...]:
@@ -426,19 +433,6 @@ class Evidence:
         share = np.bincount(group[: self._known_cells(name)], self.known[name])
         usual = int(np.argmax(share))
         return usual if share[usual] >= USUAL and len(share) > 1 else ALL_COUNTED
-
-    def _counted_share(self, query: Query) -> float:
-        """The share of rows that a silent query counts, were its nodes independent."""
-        counted = 1.0
-        for name, group, out in zip(query.nodes, query.groups, query.left_out, strict=True):
-            if out != ALL_COUNTED:
-                counted *= 1.0 - float(np.bincount(group, self.shares[name])[out])
-        return counted
-
-    def _signed_share(self, query: Query) -> float:
-        """The share of rows to which a contrast gives a sign, were its nodes independent."""
-        sides = zip(query.nodes, query.signs, strict=True)
-        return float(np.prod([self.shares[name][np.asarray(signs) != 0].sum() for name, signs in sides]))
 
     def _outcomes_alone(self, number: int, others: float) -> tuple[Query, ...]:
         """The outcomes in few groups, as exactly as a survival curve needs: half the groups add up in its middle."""

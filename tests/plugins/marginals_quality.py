@@ -4,9 +4,10 @@ Protocol: 70/30 split by seed, as many synthetic rows as training rows, delta 1e
 of SDMetrics (mean of column shapes and column pair trends, written out below); C, Harrell's C on held-out real rows
 of a Cox model trained on synthetic ones; real C, the same trained on the real training rows; KM, mean distance of the
 survival curves of training and synthetic rows; known, the share of published findings about the disease that the
-training rows show and the synthetic ones reproduce (see the evaluation plugin); broken, the share of rows that break a
-rule; seconds to fit and sample. Columns that by a rule are known only with the outcome (a cause of death) are left out
-of the Cox models. Mean and standard deviation over seeds, and the lowest C.
+training rows show and the synthetic ones reproduce (see the evaluation plugin; ``--findings`` tells which, and
+``--held-back`` what becomes of those that the generator is not told of, and ``--published 1`` counts all pairs alike);
+broken, the share of rows that break a rule; seconds to fit and sample. Columns that by a rule are known only with the
+outcome (a cause of death) are left out of the Cox models. Mean and standard deviation over seeds, and the lowest C.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 import synthema_marginals
 from synthema.datasets.codebook import Codebook, Variable
 from synthema.spi.model import Aggregate, Plan
+from synthema.spi.published import checks_of
 from synthema.spi.sampling import broken_rows
 from synthema_evaluation.columns import Tables, compared_variables
 from synthema_evaluation.published import knowledge_metric
@@ -39,6 +42,7 @@ from synthema_evaluation.survival import (
     kaplan_meier,
 )
 from synthema_marginals.privacy import rho_for
+from synthema_marginals.workload import WEIGHT
 from tests.plugins.cohorts import COHORTS
 
 Floats = NDArray[np.float64]
@@ -46,6 +50,7 @@ Cells = NDArray[np.int64]
 DELTA = 1e-5
 CORRELATED = 0.5
 ASSOCIATED = 0.3
+SIDES = {"declared": True, "held back": False}
 
 
 def synthesise(
@@ -184,6 +189,40 @@ def known_beforehand(codebook: Codebook) -> Codebook:
     return codebook.keep(tuple(name for name in codebook.names() if name not in told - events))
 
 
+def findings(cohort: str, epsilon: float, seeds: range, parameters: dict[str, Any]) -> str:
+    """Of each published finding, in how many runs the training rows show it, and in how many of them synthetic ones."""
+    codebook = COHORTS[cohort].codebook
+    asked: dict[str, list[bool]] = {}
+    for seed in seeds:
+        train, holdout = COHORTS[cohort].split(seed)
+        made = synthesise(train, codebook, epsilon, seed, parameters)
+        _, series = knowledge_metric(Tables(train, holdout, made), codebook, compared_variables(codebook, train, made))
+        for each in series.get("checks", []):
+            if not each["verdict"].startswith("not asked"):
+                asked.setdefault(each["sentence"], []).append(each["verdict"] == "reproduced")
+    told = (f"  {sum(kept)} of {len(kept)}: {sentence}" for sentence, kept in asked.items())
+    return "\n".join((f"{cohort}, eps {epsilon:g}, seeds {seeds[0]} to {seeds[-1]}:", *told))
+
+
+def held_back(cohort: str, epsilon: float, seeds: range, parameters: dict[str, Any]) -> str:
+    """The share reproduced of findings that the generator is told of, and of the others; each half is told once."""
+    codebook = COHORTS[cohort].codebook
+    checks = checks_of(codebook.disease)
+    order = np.random.default_rng(0).permutation(len(checks))
+    kept: dict[bool, list[bool]] = {True: [], False: []}
+    for seed, half in product(seeds, (0, 1)):
+        told = tuple(checks[place] for place in order[half::2])
+        train, holdout = COHORTS[cohort].split(seed)
+        with patch("synthema_marginals.workload.checks_of", lambda _, told=told: told):
+            made = synthesise(train, codebook, epsilon, seed, parameters)
+        _, series = knowledge_metric(Tables(train, holdout, made), codebook, compared_variables(codebook, train, made))
+        for each in series.get("checks", []):
+            if not each["verdict"].startswith("not asked"):
+                kept[each["id"] in {check.id for check in told}].append(each["verdict"] == "reproduced")
+    shares = (f"{name} {np.mean(kept[side]):.3f} of {len(kept[side])}" for name, side in SIDES.items())
+    return f"{cohort}, eps {epsilon:g}, seeds {seeds[0]} to {seeds[-1]}: " + ", ".join(shares)
+
+
 def known(train: pl.DataFrame, holdout: pl.DataFrame, synthetic: pl.DataFrame, codebook: Codebook) -> float:
     """The share of published findings that synthetic rows reproduce; NaN where none is asked."""
     tables = Tables(train, holdout, synthetic)
@@ -257,6 +296,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed: figures to rely on come from fresh ones")
     parser.add_argument("--shadows", type=int, default=0, help="attack instead, with so many shadow runs a seed")
     parser.add_argument("--exact", action="store_true", help="the hook itself, under discrete noise of OpenDP")
+    parser.add_argument("--published", type=int, default=WEIGHT, help="the weight of pairs that findings speak of")
+    parser.add_argument("--findings", action="store_true", help="which published findings are reproduced")
+    parser.add_argument("--held-back", action="store_true", help="declare half of the findings, and ask for all")
     chosen = parser.parse_args(arguments)
     if COHORTS[chosen.data].absent:
         sys.stderr.write(f"{COHORTS[chosen.data].absent}: see tests/plugins/{chosen.data}.py or cohorts.py\n")
@@ -267,7 +309,13 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(attacked(chosen.data, epsilon, seeds, chosen.shadows) + "\n")
             sys.stdout.flush()
         return 0
-    sys.stdout.write(table(chosen.data, chosen.epsilon, seeds, {}, exact=chosen.exact) + "\n")
+    parameters = {"published": chosen.published}
+    if chosen.findings or chosen.held_back:
+        for epsilon in chosen.epsilon:
+            told = (findings if chosen.findings else held_back)(chosen.data, epsilon, seeds, parameters)
+            sys.stdout.write(told + "\n")
+        return 0
+    sys.stdout.write(table(chosen.data, chosen.epsilon, seeds, parameters, exact=chosen.exact) + "\n")
     return 0
 
 

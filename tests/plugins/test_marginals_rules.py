@@ -181,7 +181,7 @@ def test_chances_of_gaps_add_up_and_no_gap_is_where_none_is() -> None:
     assert gap_limit(np.array([0.98, 0.01, 0.01]), 6) == 1
 
 
-@pytest.mark.parametrize("limits", [[0], [0, -1, 0], [0, 0, 0, 0]])
+@pytest.mark.parametrize("limits", [[0], [0, -1, 0, 0], [0, 0, 0, 0, 0]])
 def test_a_site_refuses_limits_that_do_not_fit(limits: list[int]) -> None:
     state = synthema_marginals.federated_open(Plan(CODEBOOK, 0.5, 60))
     lying = State(state.round, state.length, state.rho, state.sensitivity, False, state.values | {"limits": limits})

@@ -350,16 +350,17 @@ def _logic(figures: Mapping[str, Any], series: Mapping[str, Any]) -> Iterator[It
     if findings:
         yield Table(
             "Published knowledge about the disease",
-            ("Finding", "Synthetic rows", "Training rows show", "Held-out rows show", "Synthetic rows show", "Scale",
+            ("Finding", "In short", "Training rows show", "Held-out rows show", "Synthetic rows show", "Scale",
              "Source", "Source checked"),
             tuple(
-                (each["sentence"], each["verdict"], *(_interval(each[key]) for key in ("real", "heldOut", "synthetic")),
-                 each["scale"], each["source"], "checked" if each.get("checked") else "not checked")
+                (each["sentence"], each.get("says", each["verdict"]),
+                 *(_interval(each[key]) for key in ("real", "heldOut", "synthetic")), each["scale"], each["source"],
+                 "checked" if each.get("checked") else "not checked")
                 for each in findings
             ),
-            "Above 0 is as published, with its 95 % interval. Asked is what training rows show clearly; reproduced is "
-            "what synthetic rows show at least half as strongly. A source is checked where somebody found the "
-            "publication and read there what the finding says; no clinician has confirmed the list.",
+            "Real data show a finding where the 95 % interval of training rows lies above 0, which is as published; "
+            "synthetic data show it where it is there at least half as strongly. A source is checked where somebody "
+            "found the publication and read there what the finding says; no clinician has confirmed the list.",
         )  # fmt: skip
 
 

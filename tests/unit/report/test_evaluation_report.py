@@ -61,7 +61,8 @@ EVIDENCE: dict[str, Any] = {
         "knowledge": {
             "checks": [
                 {"id": "x", "sentence": "Older patients die earlier.", "source": "Blood 2009;113:3666", "checked": True,
-                 "scale": "log", "verdict": "reproduced", "real": [0.5, 0.4, 0.6], "heldOut": None,
+                 "scale": "log", "verdict": "reproduced",
+                 "says": "The real data show it; the synthetic data show it.", "real": [0.5, 0.4, 0.6], "heldOut": None,
                  "synthetic": [0.4, 0.3, 0.5]},
             ]
         },
@@ -145,7 +146,8 @@ def test_what_was_left_out_is_shown_as_left_out() -> None:
 
 def test_findings_stand_with_their_sources() -> None:
     (row,) = one(Table, "Published knowledge", evaluation_story(EVIDENCE)).rows
-    assert row[:4] == ("Older patients die earlier.", "reproduced", "0.50 (0.40 to 0.60)", None)
+    assert row[:2] == ("Older patients die earlier.", "The real data show it; the synthetic data show it.")
+    assert row[2:4] == ("0.50 (0.40 to 0.60)", None)
     assert row[-2:] == ("Blood 2009;113:3666", "checked")
 
 
