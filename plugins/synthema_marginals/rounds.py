@@ -282,7 +282,7 @@ class Evidence:
         return together if affordable else queries
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README, round 2)."""
+        """Whether pairs with an outcome make the tree, so that others may join beside them (README, step 2)."""
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
