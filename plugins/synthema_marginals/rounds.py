@@ -288,7 +288,7 @@ class Evidence:
         return together if affordable else (*queries, *(q for q in rest if self._workload.names(q.nodes)))
 
     def _only_outcomes(self) -> bool:
-        """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings (README)."""
+        """Whether pairs with an outcome make the tree, so that others may join beside them (README, step 2)."""
         asked = self._values["pairs"]
         return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
