@@ -15,8 +15,10 @@ from synthema.clock import SystemClock
 from synthema.demo import house as demo
 from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData
-from synthema.demo.processes import Actor, Running, prepare, start, stop, wait_until_up
+from synthema.demo.processes import Actor, Running, prepare, stop, wait_until_up
 from synthema.demo.scenes import FIELDS, THRESHOLDS
+from tests.databases import put_migrated
+from tests.forked import start
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
 HUB = Actor("hub", "Coordinating hub", "hub")
@@ -34,6 +36,7 @@ class Space:
         self.settings = prepare(actors, folder)
         for own in self.settings.values():
             _add_settings(own.home / "connector.toml", settings)
+            put_migrated(own.home / "state.sqlite")
         running = {actor.key: start(actor, self.settings[actor.key]) for actor in actors}
         self.houses: dict[str, House] = {}
         try:

@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from synthema.errors import PolicyLoadError
-from synthema.policy import Case, CaseFile, load_case_files, parse_policy, read_cases, run_cases, schema_text
+from synthema.policy import Case, CaseFile, parse_policy, read_cases, run_cases, schema_text
 from synthema.policy.analysis import case_record, inherited, read_what_if, resolved
 from synthema.policy.analysis.junit import junit_xml
 from synthema.policy.model import Parent
 from synthema.resources import bundled
+from tests.unit.policy.sample import CASE_FILES as FILES
 from tests.unit.policy.sample import VALUES, V, render
 
-FILES = load_case_files(V)
 CASES = [(file, case) for file in FILES for case in file.cases]
 
 
