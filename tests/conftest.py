@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,11 @@ from hypothesis import HealthCheck, settings
 from synthema.clock import FixedClock
 from synthema.storage import Database, migrate
 from tests.databases import new_database, upgrade
+
+# Tests start hundreds of processes, and each worker of pytest reads all tests: where Python is told to write no
+# bytecode (an image of a container often says so), every one of them would compile everything anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A busy machine is no fault of the code: examples have no time limit (timings live in tests/benchmarks).
 settings.register_profile(

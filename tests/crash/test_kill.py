@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +16,12 @@ import pytest
 from synthema.assembly import home_lock
 from synthema.clock import FixedClock
 from synthema.config import load_settings
+from tests.crash import child
 from tests.crash.state import Promises, assert_extends, assert_whole, workers_of
 from tests.e2e.house import NOW, House, Settled, opened, settle
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(280)]
 
-ROOT = Path(__file__).parents[2]
 BUDGET = 200.0  # more than fifty runs spend
 Kill = dict[str, Any]
 
@@ -98,40 +95,37 @@ class Victim:
     home: Path
     order: dict[str, Any]
     promises: Promises
+    said: Path
+    complaints: Path
     size: int = 0
     root: bytes = b""
 
-    def start(self, order: Kill) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-m", "tests.crash.child", str(self.home), json.dumps(self.order | order)]
-        return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self, order: Kill) -> BaseProcess:
+        return child.start(self.home, self.order | order, self.said, self.complaints)
 
     def dies_at(self, order: Kill) -> None:
         """Let the connector kill itself at a step."""
-        child = self.start(order)
-        said, complaints = child.communicate(timeout=120)
+        process = self.start(order)
+        process.join(timeout=120)
+        if process.is_alive():
+            process.kill()
+            pytest.fail(f"it lives on: {self.complaints.read_text()}")
+        assert process.exitcode == -signal.SIGKILL, self.complaints.read_text()
+        said = self.said.read_text()
         self.promises.take(said.splitlines())
-        assert child.returncode == -signal.SIGKILL, complaints
         assert order.get("opening") or "ready" in said
 
     def is_killed_after(self, seconds: float) -> None:
         """Kill the connector some time after it began to work."""
-        child = self.start({})
-        assert child.stdout is not None
-        said: list[str] = []
-        while "ready\n" not in said:
-            line = child.stdout.readline()
-            assert line, child.communicate()[1]
-            said.append(line)
-        reader = threading.Thread(target=lambda: said.extend(child.stdout or ()))
-        reader.start()
+        self.said.unlink(missing_ok=True)
+        process = self.start({})
+        while not self.said.exists() or "ready\n" not in self.said.read_text():
+            assert process.is_alive(), self.complaints.read_text()
+            time.sleep(0.01)
         time.sleep(seconds)
-        child.kill()
-        child.wait()
-        reader.join()
-        assert child.stderr is not None
-        child.stderr.close()
-        child.stdout.close()
-        self.promises.take(said)
+        process.kill()
+        process.join()
+        self.promises.take(self.said.read_text().splitlines())
 
     def stands_up_whole(self) -> None:
         """Start again and look at everything."""
@@ -164,7 +158,9 @@ def victim(settled: Settled, tmp_path: Path) -> Victim:
     home.chmod(0o700)
     table = tmp_path / "mgus.csv"
     table.write_text(settled.patients.table, encoding="utf-8")
-    return Victim(home, {"permit": settled.permit, "table": str(table)}, Promises())
+    return Victim(
+        home, {"permit": settled.permit, "table": str(table)}, Promises(), tmp_path / "said", tmp_path / "complaints"
+    )
 
 
 @pytest.mark.article("GDPR 32(1)")

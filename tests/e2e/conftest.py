@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ import pytest
 pytest.register_assert_rewrite("tests.e2e.house")
 
 from synthema.clock import FixedClock  # noqa: E402 - only modules imported later are rewritten
+from tests import forked  # noqa: E402
 from tests.e2e.house import NOW, House, Settled, copy_of, settle  # noqa: E402
 
 
@@ -46,6 +48,9 @@ def pytest_runtest_makereport(
 def _what_connectors_do() -> str:
     """The ends of the logs of the connectors that this process started, with what each of their threads does."""
     logs = []
+    for home, pid in forked.living():
+        logs.append(home / "server.log")
+        os.kill(pid, signal.SIGUSR1)
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error, ValueError):
             words = child.cmdline()

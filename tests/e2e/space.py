@@ -16,13 +16,16 @@ from synthema.clock import SystemClock
 from synthema.demo import house as demo
 from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData
-from synthema.demo.processes import Actor, Running, prepare, start, stop, wait_until_up
+from synthema.demo.processes import Actor, Running, prepare, stop, wait_until_up
 from synthema.demo.scenes import FIELDS, THRESHOLDS
+from tests.databases import put_migrated
 from tests.e2e.house import bring_patients
+from tests.forked import start
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
 HUB = Actor("hub", "Coordinating hub", "hub")
 REGISTRY = Actor("registry", "Disease registry", "registry")
+PAUSE = 0.2  # what has ended stays so: looking more often only takes time from who works
 FINAL_STUDY = ("released", "refused", "stopped", "failed")
 FINAL_RUN = ("released", "denied", "stopped", "failed")
 
@@ -35,6 +38,7 @@ class Space:
         self.settings = prepare(actors, folder)
         for own in self.settings.values():
             _add_settings(own.home / "connector.toml", settings)
+            put_migrated(own.home / "state.sqlite")
         running = {actor.key: start(actor, self.settings[actor.key]) for actor in actors}
         self.houses: dict[str, House] = {}
         try:
@@ -104,17 +108,17 @@ class Space:
     def ended(self, identifier: str, seconds: float) -> dict[str, Any]:
         """A study once it has ended; fails when it has not in this time."""
         found: dict[str, Any] = until(
-            lambda: self.study(identifier), lambda study: study["state"] in FINAL_STUDY, seconds
+            lambda: self.study(identifier), lambda study: study["state"] in FINAL_STUDY, seconds, PAUSE
         )
         return found
 
 
-def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float) -> Any:
-    """What is seen as soon as it is good; fails when it is not within this time."""
+def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float, pause: float = 0.05) -> Any:
+    """What is seen as soon as it is good; fails when it is not within this time. ``pause`` is between two looks."""
     end = time.monotonic() + seconds
     while not good(seen := look()):
         assert time.monotonic() < end, f"not within {seconds:g} s: {str(seen)[:2000]}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return seen
 
 
@@ -128,7 +132,9 @@ def run_of(house: House, study: str, action: str = "synthesise") -> dict[str, An
 
 def ended_run(house: House, study: str, seconds: float = 30, action: str = "synthesise") -> dict[str, Any]:
     """That run once it has ended."""
-    found: dict[str, Any] = until(lambda: run_of(house, study, action), lambda run: run["state"] in FINAL_RUN, seconds)
+    found: dict[str, Any] = until(
+        lambda: run_of(house, study, action), lambda run: run["state"] in FINAL_RUN, seconds, PAUSE
+    )
     return found
 
 

@@ -21,8 +21,9 @@ from synthema.assembly.joining.model import STEPS
 from synthema.assembly.remote import RemoteError, call_remote
 from synthema.assembly.setup import MANAGEMENT_TOKEN, initialise
 from synthema.config import Settings
-from synthema.demo.processes import Actor, Running, free_ports, start, stop, wait_until_up
+from synthema.demo.processes import Actor, Running, free_ports, stop, wait_until_up
 from tests.e2e.space import until
+from tests.forked import start
 
 Meddle = Callable[[str, Any], Any]
 

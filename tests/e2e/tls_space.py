@@ -15,9 +15,11 @@ from synthema.config import load_settings
 from synthema.demo import house as demo
 from synthema.demo.house import House
 from synthema.demo.patients import HospitalData
-from synthema.demo.processes import Actor, Running, free_ports, prepare, start, stop, wait_until_up
+from synthema.demo.processes import Actor, Running, free_ports, prepare, stop, wait_until_up
+from tests.databases import put_migrated
 from tests.e2e.space import HUB, Space, _add_settings, settle, settle_hub
 from tests.e2e.tls import Authority, TlsWire
+from tests.forked import start
 
 FIVE = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abcde"]
 
@@ -36,6 +38,7 @@ class TlsSpace(Space):
             _speak_tls([each.public_url for each in made.values()], own.home / "connector.toml")
             listening = {"public_listen": f"127.0.0.1:{port}", "trusted_authorities": str(authority.file)}
             _add_settings(own.home / "connector.toml", settings | listening)
+            put_migrated(own.home / "state.sqlite")
             self.wire.listen(urlsplit(own.public_url).port or 0, port)
         self.settings = {key: load_settings(own.home) for key, own in made.items()}
         running = {a.key: start(a, self.settings[a.key], environments.get(a.key)) for a in actors}

@@ -15,6 +15,7 @@ from synthema.policy import (
     access_request,
     compile_policies,
     decide,
+    load_case_files,
     parse_policy,
     render,
     union_law,
@@ -23,6 +24,7 @@ from synthema.policy.model import Value
 from synthema.vocabulary import load_vocabulary
 
 V = load_vocabulary()
+CASE_FILES = load_case_files(V)
 BASE = "https://hospital.example"
 DATASET = f"{BASE}/id/dataset/mgus"
 HUB = "did:web:hub.example"

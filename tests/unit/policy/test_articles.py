@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synthema.errors import InputError, NotFoundError
-from synthema.policy import load_case_files, union_law
+from synthema.policy import union_law
 from synthema.policy.articles import (
     Article,
     enforcement_point,
@@ -21,12 +21,12 @@ from synthema.policy.articles import (
 )
 from synthema.policy.phrases import ACTS
 from synthema.resources import bundled
-from tests.unit.policy.sample import V
+from tests.unit.policy.sample import CASE_FILES, V
 
 ARTICLES = read_articles()
 TESTS = Path(__file__).resolve().parents[2]
 RULES = rule_book(V)
-DECISIVE = {case.because for file in load_case_files(V) for case in file.cases}
+DECISIVE = {case.because for file in CASE_FILES for case in file.cases}
 # Articles of the Regulation that the product touches; what it cannot do about one of them is said in the entry.
 TOUCHED = {
     *(f"EHDS {n}" for n in (51, 52, 53, 54, 57, 58, 59, 60, 61, 66, 67, 68, 69, 71, 73, 77, 78, 79, 86, 87, 88, 90)),

@@ -198,3 +198,8 @@ def test_deep_nesting_is_refused_not_recursed() -> None:
     deep = "".join(f"{'  ' * (n + 4)}- any of:\n" for n in range(400))
     with pytest.raises(PolicyLoadError):
         parse(HEAD + dedent("  - action: use\n    when:\n      any of:\n") + deep)
+
+
+def test_brackets_without_end_are_refused_not_recursed() -> None:
+    with pytest.raises(PolicyLoadError, match="nested too deeply"):
+        parse("policy: " + "[" * 200_000)

@@ -17,7 +17,6 @@ from synthema.policy import (
     compile_policies,
     decide,
     example_member_state_law,
-    load_case_files,
     load_pack,
     member_state_law,
     standing_facts,
@@ -26,9 +25,9 @@ from synthema.policy import (
 from synthema.policy.law import NATIONAL_OPT_OUT_LAW
 from synthema.policy.model import Value
 from synthema.resources import bundled
-from tests.unit.policy.sample import V
+from tests.unit.policy.sample import CASE_FILES, V
 
-(UNION,) = [file for file in load_case_files(V) if file.policy.endswith("/law/ehds")]
+(UNION,) = [file for file in CASE_FILES if file.policy.endswith("/law/ehds")]
 GOOD = next(case.request for case in UNION.cases if case.expect == "permit")
 GUIDE = (bundled("policies") / "law" / "README.md").read_text(encoding="utf-8")
 (PACK,) = re.findall(r"```yaml\n(policy: .*?)```", GUIDE, re.DOTALL)

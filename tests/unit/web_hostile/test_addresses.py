@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import certifi
 import httpx
 import pytest
 
@@ -232,3 +235,17 @@ def test_callbacks_are_the_registered_origin_or_nothing(site: Live, number: int)
         assert answer.status_code == 400, (path, callback, answer.text)
         assert answer.json()["@type"].endswith("Error")
     assert len(site.connector.dataspace.processes("negotiation")) == before
+
+
+def test_clients_share_what_they_believe_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(Path(certifi.where()).read_bytes())
+    monkeypatch.setattr(transport, "_authorities", [])
+    plain = transport._ssl_context()
+    assert transport._ssl_context() is plain
+    transport.trust(authority)
+    ours = transport._ssl_context()
+    assert ours is not plain
+    assert transport._ssl_context() is ours
+    os.utime(authority, ns=(1, 1))
+    assert transport._ssl_context() is not ours

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -17,9 +18,9 @@ from synthema.policy.analysis import case_record, inherited, read_what_if, resol
 from synthema.policy.analysis.junit import junit_xml
 from synthema.policy.model import Parent
 from synthema.resources import bundled
+from tests.unit.policy.sample import CASE_FILES as FILES
 from tests.unit.policy.sample import VALUES, V, render
 
-FILES = load_case_files(V)
 CASES = [(file, case) for file in FILES for case in file.cases]
 
 
@@ -173,3 +174,20 @@ def test_the_schema_takes_what_is_shipped_and_refuses_misspelt_keys() -> None:
         validator.validate(value)
         assert list(validator.iter_errors({**value, "permits": []}))
         assert list(validator.iter_errors({**value, "permit": [{"action": "use", "when": {"epsylon at most": "6"}}]}))
+
+
+def test_the_cases_of_one_policy_are_found_among_all() -> None:
+    for file in FILES:
+        assert load_case_files(V, policy=file.policy) == tuple(each for each in FILES if each.policy == file.policy)
+    assert load_case_files(V, policy="https://hospital.example/id/policy/unheard-of") == ()
+
+
+def test_other_files_are_read_no_further_than_to_their_policy(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("policy: other\ncases: nothing of the kind\n")
+    (tmp_path / "nameless.yaml").write_text("cases: []\n")
+    with pytest.raises(PolicyLoadError, match="a case file holds"):
+        load_case_files(V, tmp_path, policy="mine")
+    (tmp_path / "nameless.yaml").unlink()
+    assert load_case_files(V, tmp_path, policy="mine") == ()
+    with pytest.raises(PolicyLoadError):
+        load_case_files(V, tmp_path, policy="other")

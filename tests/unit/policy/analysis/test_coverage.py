@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from synthema.policy import CaseFile, load_case_files, read_cases, run_cases, union_law
+from synthema.policy import CaseFile, read_cases, run_cases, union_law
 from synthema.policy.analysis import Coverage, cover
-from tests.unit.policy.sample import V, form
+from tests.unit.policy.sample import CASE_FILES, V, form
 
 LAW = union_law(V)
 POLICY = form("""
@@ -90,7 +90,7 @@ def test_every_gap_comes_with_a_case_that_closes_it_and_gets_the_decision_it_say
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in load_case_files(V) if "law" not in f.policy], ids=lambda f: f.policy.rpartition("/")[2]
+    "file", [f for f in CASE_FILES if "law" not in f.policy], ids=lambda f: f.policy.rpartition("/")[2]
 )
 def test_the_gaps_of_the_shipped_policies_can_be_closed(file: CaseFile) -> None:
     policy = next(each for each in file.beside if each.id == file.policy)
