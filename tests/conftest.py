@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from synthema.clock import FixedClock
-from synthema.storage import Database, metadata
+from synthema.storage import Database, migrate
+from tests.databases import new_database, upgrade
 
 # A busy machine is no fault of the code: examples have no time limit (timings live in tests/benchmarks).
 settings.register_profile(
@@ -23,6 +24,14 @@ settings.register_profile(
 settings.load_profile("house")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _migrated_once() -> Iterator[None]:
+    """Connectors in a test's process begin with a copy of a state that was migrated once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "upgrade", upgrade)
+        yield
+
+
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
@@ -30,7 +39,6 @@ def clock() -> FixedClock:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/state.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(tmp_path / "state.sqlite")
     yield database
     database.close()

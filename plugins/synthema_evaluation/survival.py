@@ -14,6 +14,9 @@ from synthema_evaluation.columns import Floats, numbers, texts
 Flags = NDArray[np.bool_]
 AT_RISK = 10
 RIDGE = 1.0
+MOST_STEPS = 60
+SETTLED = 1e-7  # of every log hazard ratio, each of one standard deviation
+LOWEST_LOG_RISK = -600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,32 +148,62 @@ class Hazards:
 
 
 def fit_cox(features: Floats, sample: Followed) -> Floats:
-    """Log hazard ratios by Newton's method on Breslow's partial likelihood with a ridge penalty (Cox 1972)."""
+    """Log hazard ratios: the maximum of Breslow's partial likelihood less a ridge penalty (Cox 1972)."""
     return fit_hazards(features, sample).beta
 
 
 def fit_hazards(features: Floats, sample: Followed) -> Hazards:
-    """Log hazard ratios as :func:`fit_cox` finds them, with standard errors from the penalised information."""
-    order = np.argsort(-sample.times, kind="stable")
-    x, times, events = features[order], sample.times[order], sample.events[order]
-    # rows tied in time share the risk set that ends with the last of them
-    ends = np.searchsorted(-times, -times, side="right") - 1
-    beta = np.zeros(x.shape[1])
-    bend = RIDGE * np.eye(len(beta))
-    for _ in range(25):
-        weight = np.exp(np.clip(x @ beta, -30, 30))
-        total = np.cumsum(weight)[ends][events]
-        first = np.cumsum(weight[:, None] * x, axis=0)[ends][events] / total[:, None]
-        # each row counts in the risk set of every event that ends at or after it
-        share = np.cumsum(np.bincount(ends[events], 1 / total, minlength=len(x))[::-1])[::-1]
-        slope = (x[events] - first).sum(axis=0) - RIDGE * beta
-        bend = (x * (weight * share)[:, None]).T @ x - first.T @ first + RIDGE * np.eye(len(beta))
+    """Log hazard ratios as :func:`fit_cox` finds them, with standard errors from the penalised information.
+
+    By Newton's method. What is maximised is concave, but its curvature dies away where a few rows with extreme values
+    make up the whole risk set: a full step may then lead downhill, and step after step back and forth. So a step is
+    halved until the likelihood rises, which finds the maximum from anywhere (Dennis and Schnabel 1983, section 6.3).
+    """
+    partial = _Partial(features, sample)
+    beta = np.zeros(features.shape[1])
+    reached = partial.value(beta)
+    for _ in range(MOST_STEPS):
+        slope, bend = partial.slope_and_bend(beta)
         step = np.linalg.solve(bend, slope)
-        largest = float(np.abs(step).max(initial=0.0))
-        beta = beta + step * min(1.0, 2.0 / max(largest, 1e-12))
-        if largest < 1e-7:
+        while float(np.abs(step).max(initial=0.0)) >= SETTLED and not (tried := partial.value(beta + step)) > reached:
+            step = step / 2
+        if float(np.abs(step).max(initial=0.0)) < SETTLED:
             break
-    return Hazards(beta, np.sqrt(np.maximum(np.diag(np.linalg.inv(bend)), 0.0)))
+        beta, reached = beta + step, tried
+    errors = np.sqrt(np.maximum(np.diag(np.linalg.inv(partial.slope_and_bend(beta)[1])), 0.0))
+    return Hazards(beta, errors)
+
+
+class _Partial:
+    """Breslow's partial likelihood less the ridge penalty: its logarithm, slope and curvature."""
+
+    def __init__(self, features: Floats, sample: Followed) -> None:
+        order = np.argsort(-sample.times, kind="stable")
+        self._x, times, self._events = features[order], sample.times[order], sample.events[order]
+        # rows tied in time share the risk set that ends with the last of them
+        self._ends = np.searchsorted(-times, -times, side="right")[self._events] - 1
+
+    def value(self, beta: Floats) -> float:
+        """The logarithm of the likelihood."""
+        risk = self._risk(beta)
+        total = np.cumsum(np.exp(risk))[self._ends]
+        return float((risk[self._events] - np.log(total)).sum() - RIDGE / 2 * beta @ beta)
+
+    def slope_and_bend(self, beta: Floats) -> tuple[Floats, Floats]:
+        """The first derivative, and minus the second."""
+        x, weight = self._x, np.exp(self._risk(beta))
+        total = np.cumsum(weight)[self._ends]
+        first = np.cumsum(weight[:, None] * x, axis=0)[self._ends] / total[:, None]
+        # each row counts in the risk set of every event that ends at or after it
+        share = np.cumsum(np.bincount(self._ends, 1 / total, minlength=len(x))[::-1])[::-1]
+        slope = (x[self._events] - first).sum(axis=0) - RIDGE * beta
+        bend = (x * (weight * share)[:, None]).T @ x - first.T @ first + RIDGE * np.eye(len(beta))
+        return slope, bend
+
+    def _risk(self, beta: Floats) -> Floats:
+        """Each row's log risk beside the highest one, so that no exponential overflows."""
+        risk = self._x @ beta
+        return np.asarray(np.maximum(risk - risk.max(initial=-np.inf), LOWEST_LOG_RISK))
 
 
 class Concordance:

@@ -22,8 +22,8 @@ COVERED = 0.97  # rows with more gaps than this share of rows has count less
 
 
 def has_gaps(shape: Shape) -> bool:
-    """Whether a node's missing values are drawn from the number of gaps: all but those of outcomes."""
-    return shape.missing and not shape.outcome
+    """Whether a node's missing values are drawn from the number of gaps: not where they mean something."""
+    return shape.missing and not shape.outcome and not shape.telling
 
 
 def gaps_shape(shapes: dict[str, Shape]) -> Shape | None:

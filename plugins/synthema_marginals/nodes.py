@@ -33,7 +33,8 @@ class Shape:
     """What the arithmetic needs to know of a node: bins along its axis, levels in each, a cell for missing or not.
 
     ``ordered`` says that the bins are a number's, so that neighbours are alike. ``event`` is the level of an outcome
-    that its hazard is about, -1 where there is none.
+    that its hazard is about, -1 where there is none. ``telling`` says that a missing value means something by the
+    codebook: a time of what has not happened, or what is known only of those who had an event.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Shape:
     outcome: bool
     ordered: bool
     event: int = -1
+    telling: bool = False
 
     @property
     def cells(self) -> int:
@@ -59,6 +61,7 @@ class Shape:
             "outcome": self.outcome,
             "ordered": self.ordered,
             "event": self.event,
+            "telling": self.telling,
         }
 
 
@@ -67,7 +70,7 @@ class Node:
     """A category (``events`` only), a number (``axis`` only) or an outcome (both).
 
     ``anchor`` names the later time when this node's time is modelled as a share of it;
-    ``strict`` says that the two may not be equal.
+    ``strict`` says that the two may not be equal, ``telling`` that a missing value means something.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Node:
     outcome: bool = False
     anchor: Variable | None = None
     strict: bool = False
+    telling: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -84,12 +88,13 @@ class Node:
         missing = any(variable.may_be_missing for variable in self.variables)
         levels = len(self.events.categories) if self.events else 1
         if self.axis is None:
-            return Shape(self.name, levels, 1, missing, self.outcome, ordered=False)
+            return Shape(self.name, levels, 1, missing, self.outcome, ordered=False, telling=self.telling)
         bins = len(number_edges(self.axis)) - 1
         if self.anchor is not None:
             bins = SHARE_BINS + int(not self.strict)
             missing = missing or self.anchor.may_be_missing
-        return Shape(self.name, bins, levels, missing, self.outcome, ordered=self.anchor is None, event=self.event)
+        ordered = self.anchor is None
+        return Shape(self.name, bins, levels, missing, self.outcome, ordered, self.event, self.telling)
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -103,7 +108,7 @@ def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
     Identifiers are left out, and so are derived columns, which are recomputed.
     """
     codebook = modelled(codebook)
-    later = _later_times(codebook)
+    later, telling = _later_times(codebook), _telling(codebook)
     nodes: list[Node] = []
     placed: set[str] = set()
     for outcome in codebook.outcomes:
@@ -120,12 +125,20 @@ def nodes_of(codebook: Codebook) -> tuple[Node, ...]:
         if variable.name in placed:
             continue
         if variable.type == "category":
-            nodes.append(Node(variable.name, None, variable))
+            node = Node(variable.name, None, variable)
         else:
-            nodes.append(_timed(variable.name, variable, None, later, codebook))
+            node = _timed(variable.name, variable, None, later, codebook)
+        nodes.append(replace(node, telling=variable.name in telling))
     if not nodes:
         raise ValueError("the codebook has no variable to model: keep at least one besides the identifier")
     return tuple(nodes)
+
+
+def _telling(codebook: Codebook) -> set[str]:
+    """Variables whose missing values mean something: times and events, and what a rule ties to an outcome's event."""
+    events = {outcome.event for outcome in codebook.outcomes}
+    tied = {name for rule in codebook.rules if rule.left in events for name in rule.when}
+    return {*codebook.names("time", "event"), *tied}
 
 
 def _timed(

@@ -170,9 +170,26 @@ def signal(
     if not read or not sides[0] * sides[1]:
         return Signal(np.zeros(0), np.zeros(0), np.zeros((sides[0] * sides[1], 0)), sides)
     design, seen = np.concatenate([one for one, _ in read]), np.concatenate([other for _, other in read])
-    spread = design * ((LIKELY_CORRELATION / np.outer(orders[0], orders[1])) ** 2).ravel()
+    likely = LIKELY_CORRELATION * _greatest(pair, shares, bases) / np.outer(orders[0], orders[1])
+    spread = design * (likely**2).ravel()
     power, turn = np.linalg.eigh(spread @ design.T)
     return Signal(turn.T @ seen, np.maximum(power, 0.0), spread.T @ turn, sides)
+
+
+def _greatest(pair: tuple[str, str], shares: dict[str, Floats], bases: dict[str, Basis]) -> Floats:
+    """How large each coefficient could be at most.
+
+    A coefficient is the mean of a product ``f g``. As the mean of ``f`` is nought, the product's is at most half the
+    range of ``g`` times the mean size of ``f``, and the other way round; both have a mean square of one. So what nearly
+    nobody has cannot tell much of what half of the rows have, whatever a noisy count says.
+    """
+    sizes, ranges = [], []
+    for name in pair:
+        weights, values = np.maximum(shares[name], 1e-6), bases[name].values
+        sizes.append(weights @ np.abs(values) / weights.sum())
+        ranges.append((values.max(axis=0) - values.min(axis=0)) / 2)
+    bound = np.minimum(np.outer(sizes[0], ranges[1]), np.outer(ranges[0], sizes[1]))
+    return np.asarray(np.minimum(bound, 1.0), dtype=np.float64)
 
 
 def usual_strength(signals: list[Signal]) -> float:

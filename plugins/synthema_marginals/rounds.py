@@ -63,7 +63,8 @@ NO_LIMITS = (0,) * POOLS
 SPLIT = (0.35, 0.2, 0.45)
 SPLIT_OF_WIDE = (0.2, 0.3, 0.5)
 UNIT_WEIGHT = 8  # pairs count this much, so that a limited row can count in smaller whole numbers
-ROOM_FOR_RARE = (0.8, 2.0)  # in rounds 2 and 3: the limit of a row's silent load, as a multiple of its mean
+ROOM_FOR_RARE = (2.0, 4.0)  # in rounds 2 and 3: the limit of a row's silent load, as a multiple of its mean
+ROOM_OF_WIDE = (0.8, 2.0)
 WORTH_SAVING = 0.8  # silent queries are used where the limit is below this part of what they could add
 USUAL = 0.6  # a group holding this share is left uncounted
 ROWS_PER_CELL = (4.0, 2.0)  # times its noise, in the tables of round 3: of pairs with an outcome, of other pairs
@@ -107,9 +108,9 @@ def first_state(plan: Plan) -> State:
 
 
 def model_shapes(nodes: tuple[Node, ...]) -> dict[str, Shape]:
-    """The shapes of all that is counted: the codebook's nodes and, in wide tables, the number of gaps."""
+    """The shapes of all that is counted: the codebook's nodes and, beside an outcome, the number of gaps."""
     shapes = {node.name: node.shape for node in nodes}
-    gaps = gaps_shape(shapes) if _is_wide(shapes) else None
+    gaps = gaps_shape(shapes) if _has_outcome(shapes) else None
     return shapes | ({GAPS: gaps} if gaps else {})
 
 
@@ -125,7 +126,11 @@ def _outcome_weight(shapes: dict[str, Shape]) -> int:
 
 def _is_wide(shapes: dict[str, Shape]) -> bool:
     """Whether counting all pairs alike would drown them in noise, and there is an outcome to put first."""
-    return len(shapes) > ALL_PAIRS_UP_TO and any(shape.outcome for shape in shapes.values())
+    return len(shapes) > ALL_PAIRS_UP_TO and _has_outcome(shapes)
+
+
+def _has_outcome(shapes: dict[str, Shape]) -> bool:
+    return any(shape.outcome for shape in shapes.values())
 
 
 def _split(plan: Plan, shapes: dict[str, Shape]) -> list[float]:
@@ -277,7 +282,7 @@ class Evidence:
     def _only_outcomes(self) -> bool:
         """Whether the tree is made of pairs with an outcome; other pairs may then join as siblings."""
         asked = self._values["pairs"]
-        return bool(asked == "outcomes" or (asked == "auto" and _is_wide(self.shapes)))
+        return bool(asked == "outcomes" or (asked == "auto" and _has_outcome(self.shapes)))
 
     def choose_siblings(self, tree: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Pairs of nodes that hang on the same outcome and say much about each other beyond it: a heaviest forest.
@@ -364,13 +369,14 @@ class Evidence:
         sparse = tuple(self._without_usual(query) for query in pairs if not query.signs)
         silent = [query for query in sparse if query.is_silent]
         load = sum(self._counted_share(query) for query in silent)
-        limit = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
+        room = (ROOM_OF_WIDE if _is_wide(self.shapes) else ROOM_FOR_RARE)[number - 2]
+        limit = int(np.ceil(room * load + 1.0))
         if limit > WORTH_SAVING * len(silent):
             sparse, limit = tuple(replace(query, silent=()) for query in sparse), 0
         rare = self._rare_alone() if number == 2 and _is_wide(self.shapes) else ()
         load = sum(self._signed_share(query) for query in contrasts if query.is_silent)
         load += sum(self._counted_share(query) for query in rare)
-        signed = int(np.ceil(ROOM_FOR_RARE[number - 2] * load + 1.0))
+        signed = int(np.ceil(room * load + 1.0))
         limits: Limits = (limit * UNIT_WEIGHT**2, 0, signed * UNIT_WEIGHT**2)
         sparse = (*contrasts, *rare, *sparse)
         alone = self._outcomes_alone(number, sensitivity(sparse, limits) ** 2)

@@ -24,7 +24,8 @@ from synthema.canonical import canonical_json
 from synthema.clock import FixedClock
 from synthema.errors import ConflictError, SynthemaError
 from synthema.federation import Coordinator, StudyPlan
-from synthema.storage import Database, metadata
+from synthema.storage import Database
+from tests.databases import new_database
 from tests.unit.federation.world import HUB, Keys, Log, Resolver, SecureSum, Session, Summing
 
 ROUNDS = 2
@@ -60,8 +61,7 @@ def burn(database: Database, order: dict[str, Any]) -> None:
 def main(folder: Path, port: int, order: dict[str, Any]) -> None:
     """Bring the study up or back, serve its sites, and run it to its end."""
     keys = keys_from(folder / "keys.json")
-    database = Database(f"sqlite:///{folder}/coordinator.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(folder / "coordinator.sqlite")
     burn(database, order)
     coordinator = Coordinator(
         database, Log("https://hub.example"), keys[HUB], Resolver(keys), FixedClock(NOW), HUB,

@@ -19,9 +19,10 @@ from synthema.canonical import canonical_json
 from synthema.clock import FixedClock
 from synthema.errors import NotFoundError
 from synthema.federation import Contributed, Participant, SiteLimits, StudyPlan
-from synthema.storage import Database, metadata
+from synthema.storage import Database
 from tests.crash.calling import Calling
 from tests.crash.coordinating import NOW, RHO, burn, keys_from
+from tests.databases import new_database
 from tests.e2e.misbehaving.site import vector_of
 from tests.unit.datasets.support import make_log
 from tests.unit.federation.world import Resolver, SecureSum, Session, Summing
@@ -48,8 +49,7 @@ def main(folder: Path, port: int, did: str, order: dict[str, Any]) -> None:
     """Take part, or come back, and write down how it ended."""
     keys = keys_from(folder / "keys.json")
     plan = StudyPlan.model_validate_json((folder / "plan.json").read_text())
-    database, clock = Database(f"sqlite:///{folder}/visitor.sqlite"), FixedClock(NOW)
-    metadata.create_all(database.engine)
+    database, clock = new_database(folder / "visitor.sqlite"), FixedClock(NOW)
     log = make_log(database, clock)
     ledger = BudgetLedger(database, log, clock)
     try:

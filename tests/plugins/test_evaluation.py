@@ -16,7 +16,7 @@ import synthema_evaluation
 from synthema.spi.manifest import load_manifest
 from synthema.spi.model import Evaluation, Metric
 from synthema_evaluation.shadows import SHADOW_FIGURES
-from synthema_evaluation.survival import Followed, fit_cox, kaplan_meier
+from synthema_evaluation.survival import RIDGE, Followed, fit_cox, kaplan_meier
 from synthema_evaluation.utility import suppressed
 from tests.plugins.mgus import CODEBOOK, mgus_table, split
 
@@ -144,6 +144,21 @@ def test_cox_finds_a_known_hazard_ratio() -> None:
     censored = random.exponential(2.0, size=3000)
     sample = Followed(np.minimum(times, censored), times <= censored)
     assert fit_cox(x, sample).tolist() == pytest.approx([0.7, -0.3], abs=0.07)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cox_finds_its_maximum_beside_extreme_values(seed: int) -> None:
+    """A laboratory value with a long tail: full Newton steps go back and forth between wrong answers."""
+    random = np.random.default_rng(seed)
+    common = random.normal(size=1000)
+    skewed = np.exp(1.2 * random.normal(size=1000) + 0.5 * common)
+    x = np.stack([common, skewed], axis=1)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    times, events = random.exponential(skewed**-0.8), random.random(1000) < 0.4
+    beta = fit_cox(x, Followed(times, events))
+    weight = np.exp(x @ beta) * (times[None, :] >= times[events][:, None])
+    slope = (x[events] - weight @ x / weight.sum(axis=1, keepdims=True)).sum(axis=0) - RIDGE * beta
+    assert np.abs(slope).max() < 1e-3
 
 
 def test_a_codebook_without_outcomes_or_quasi_identifiers_still_works() -> None:

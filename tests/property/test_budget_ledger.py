@@ -15,7 +15,7 @@ from synthema.budget import BudgetLedger, epsilon_of, rho_of
 from synthema.budget.model import units_down, units_up
 from synthema.clock import FixedClock
 from synthema.errors import ConflictError, DeniedError
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.datasets.support import make_log
 
 DELTA = 1e-6
@@ -28,8 +28,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.database = Database(f"sqlite:///{Path(self.folder.name)}/state.sqlite")
-        metadata.create_all(self.database.engine)
+        self.database = new_database(Path(self.folder.name) / "state.sqlite")
         clock = FixedClock(datetime(2026, 11, 21, tzinfo=UTC))
         self.log = make_log(self.database, clock)
         self.ledger = BudgetLedger(self.database, self.log, clock)

@@ -15,7 +15,8 @@ from synthema.budget import Account, BudgetLedger, Mechanism, compose, epsilon_o
 from synthema.budget.store import reservations_of
 from synthema.clock import FixedClock
 from synthema.errors import DeniedError
-from synthema.storage import Database, metadata
+from synthema.storage import Database
+from tests.databases import new_database
 from tests.unit.datasets.support import make_log
 
 DELTA, FAILURE = 1e-5, 1e-6
@@ -30,8 +31,7 @@ mechanisms = st.one_of(
 
 
 def opened(folder: str) -> tuple[Database, BudgetLedger, Account]:
-    database = Database(f"sqlite:///{Path(folder)}/state.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(Path(folder) / "state.sqlite")
     clock = FixedClock(datetime(2026, 11, 21, tzinfo=UTC))
     ledger = BudgetLedger(database, make_log(database, clock), clock)
     return database, ledger, ledger.open_account("mgus", "did:web:hub.example", 3.0, DELTA, failure_delta=FAILURE)

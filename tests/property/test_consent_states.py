@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from synthema.clock import FixedClock
 from synthema.consent import CONSENT_TRANSITIONS, VALID_STATES, ConsentState, ConsentStore, Ground, OptOut, OptOutState
 from synthema.errors import ConflictError
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.datasets.support import make_log, make_signer
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
@@ -22,8 +22,7 @@ START = datetime(2026, 11, 21, tzinfo=UTC)
 @settings(max_examples=25, deadline=None)
 def test_use_follows_the_last_lawful_step(steps: list[ConsentState]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{Path(folder)}/state.sqlite")
-        metadata.create_all(database.engine)
+        database = new_database(Path(folder) / "state.sqlite")
         clock = FixedClock(START)
         consents = ConsentStore(database, make_log(database, clock), clock, make_signer())
         state = ConsentState.UNKNOWN

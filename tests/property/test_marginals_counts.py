@@ -82,8 +82,8 @@ def test_joint_shares_keep_their_margins(seed: int, sigma: float) -> None:
     for first, second in state.values["tree"]:
         joint = evidence.joint((first, second))
         assert (joint >= 0).all()
-        assert np.allclose(joint.sum(axis=0), evidence.shares[second], atol=1e-6)
-        assert np.allclose(joint.sum(axis=1), evidence.shares[first], atol=1e-3)
+        assert np.allclose(joint.sum(axis=0), evidence.known[second], atol=1e-6)
+        assert np.allclose(joint.sum(axis=1), evidence.known[first], atol=1e-3)
 
 
 @settings(max_examples=100, deadline=None)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from synthema.clock import FixedClock
 from synthema.errors import SynthemaError
 from synthema.obligations import TRANSITIONS, TaskState
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.obligations.support import HUB, make_desk
 from tests.unit.policy import sample
 
@@ -33,8 +33,7 @@ class ObligationMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.database = Database(f"sqlite:///{Path(self.folder.name)}/state.sqlite")
-        metadata.create_all(self.database.engine)
+        self.database = new_database(Path(self.folder.name) / "state.sqlite")
         self.desk = make_desk(self.database, FixedClock(datetime(2026, 11, 21, tzinfo=UTC)))
         self.runs = 0
         self.seen: dict[str, TaskState] = {}

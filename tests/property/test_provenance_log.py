@@ -39,7 +39,7 @@ from synthema.provenance.checkpoint import cosign, parse_note
 from synthema.provenance.model import SYNTHEMA, node
 from synthema.provenance.store import log_checkpoints, log_entries, log_nodes
 from synthema.provenance.tiles import tile_path, tiles_of
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 
 GRAPH = "http://127.0.0.1:8101/log/0"
 
@@ -157,8 +157,7 @@ HANDOVERS = (4, 8)
 def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProvenanceLog]:
     """A log of eleven entries, some of them handovers to another key; what a test changes in it, it puts back."""
     folder: Path = tmp_path_factory.mktemp("log")
-    database = Database(f"sqlite:///{folder}/state.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(folder / "state.sqlite")
     signer = FileSigner.create(folder / "keys", b"correct horse battery")
     clock = FixedClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
     log = ProvenanceLog(database, signer, "http://127.0.0.1:8101", clock)

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,13 +56,19 @@ _authorities: list[Path] = []
 def trust(authorities: Path) -> None:
     """Believe certificates of these authorities (PEM) as well, in this whole process: for a house's own authority."""
     if authorities not in _authorities:
-        _ssl_context().load_verify_locations(authorities)  # a file that cannot be read is found now
+        ssl.create_default_context(cafile=authorities)  # a file that cannot be read is found now
         _authorities.append(authorities)
 
 
 def _ssl_context() -> ssl.SSLContext:
+    return _believing(tuple((each, each.stat().st_mtime_ns) for each in _authorities))
+
+
+@lru_cache(maxsize=2)
+def _believing(authorities: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
+    """One for all clients of this process: reading the authorities of the world costs as much as a hundred calls."""
     context = httpx.create_ssl_context(trust_env=False)
-    for each in _authorities:
+    for each, _changed in authorities:
         context.load_verify_locations(each)
     return context
 
@@ -70,9 +77,10 @@ class PinnedTransport(httpx.HTTPTransport):
     """httpx's own transport with pinned addresses and the deadlines of :func:`within`; no proxy is asked."""
 
     def __init__(self) -> None:
-        super().__init__(trust_env=False)
+        context = _ssl_context()
+        super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_ssl_context(),
+            ssl_context=context,
             max_connections=_CONNECTIONS,
             max_keepalive_connections=_KEPT,
             keepalive_expiry=_KEPT_SECONDS,

@@ -126,14 +126,15 @@ def wait_until_up(connector: Running) -> None:
     settings = connector.settings
     waiting = [f"{settings.public_url}/.well-known/dspace-version", f"{settings.management_url}/management"]
     end = time.monotonic() + START_SECONDS
-    while waiting and time.monotonic() < end and connector.process.poll() is None:
-        try:
-            if httpx.get(waiting[0], timeout=2, trust_env=False).status_code == httpx.codes.OK:
-                waiting.pop(0)
-                continue
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
+    with httpx.Client(timeout=2, trust_env=False) as http:
+        while waiting and time.monotonic() < end and connector.process.poll() is None:
+            try:
+                if http.get(waiting[0]).status_code == httpx.codes.OK:
+                    waiting.pop(0)
+                    continue
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
     if waiting or connector.process.poll() is not None:
         log = (settings.home / "server.log").read_text(errors="replace")[-2000:]
         raise PeerError(f"{connector.actor.name} did not start: {log}", fix="look at server.log in its home folder")

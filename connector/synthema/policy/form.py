@@ -16,6 +16,9 @@ import yaml
 from synthema.errors import PolicyLoadError
 
 MAX_BYTES = 256 * 1024
+_DEEPEST = 400
+# libyaml reads ten times as fast; a build of PyYAML without it has the slow reader only.
+_QUICK: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,7 @@ def read_form(text: str, file: str) -> Spot:
     if len(text.encode()) > MAX_BYTES:
         raise PolicyLoadError("the file is too large", where=file, fix=f"keep it below {MAX_BYTES // 1024} KiB")
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            _refuse_fancy(event, file)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = _composed(text, file)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise PolicyLoadError(
@@ -110,6 +111,24 @@ def read_form(text: str, file: str) -> Spot:
     if root is None:
         raise PolicyLoadError("the file is empty", where=file, fix="start from a template in policies/templates")
     return Spot(root, file)
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    try:
+        return _compose_with(_QUICK, text, file)
+    except yaml.YAMLError:
+        return _compose_with(yaml.SafeLoader, text, file)  # the slow reader says better what is wrong
+
+
+def _compose_with(loader: type[yaml.SafeLoader], text: str, file: str) -> yaml.Node | None:
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        _refuse_fancy(event, file)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError("it is nested too deeply")  # libyaml itself has no limit
+    root: yaml.Node | None = yaml.compose(text, Loader=loader)
+    return root
 
 
 def _refuse_fancy(event: yaml.Event, file: str) -> None:

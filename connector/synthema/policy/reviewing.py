@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from synthema.policy.analysis import CaseResult, Comparison, Difference, Finding
+from synthema.policy.analysis import CaseResult, Comparison, Difference, Finding, analyse
+from synthema.policy.model import Fact, Policy
+from synthema.vocabulary import Vocabulary
+
+_KEPT: Final = 16
+
+
+class Findings:
+    """What analysis finds in policies, kept: who signs second signs the same words beside the same policies."""
+
+    def __init__(self, vocabulary: Vocabulary, standing: Mapping[str, Fact]) -> None:
+        """``standing`` facts hold for every request and never change."""
+        self._vocabulary = vocabulary
+        self._standing = standing
+        self._found: dict[str, tuple[Finding, ...]] = {}
+
+    def of(self, policy: Policy, others: Sequence[Policy]) -> tuple[Finding, ...]:
+        """The findings on a policy beside these others."""
+        words = repr((policy, *others))  # unlike a comparison, it tells 1 from true
+        found = self._found.get(words)
+        if found is None:
+            found = analyse(policy, self._vocabulary, others, standing=self._standing)
+            if len(self._found) >= _KEPT:
+                self._found.clear()
+            self._found[words] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)

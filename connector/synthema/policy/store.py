@@ -17,7 +17,6 @@ from synthema.identity.four_eyes import OFFICER_ROLE, REQUIRED_SIGNATURES, Signa
 from synthema.ids import new_id
 from synthema.policy.analysis import (
     CaseResult,
-    analyse,
     compare,
     load_case_files,
     read_cases,
@@ -32,7 +31,7 @@ from synthema.policy.law import union_law
 from synthema.policy.memberships import CollectionRegister, Log
 from synthema.policy.model import AccessRequest, Fact, Layer, Parent, Policy
 from synthema.policy.odrl import policy_digest, to_odrl
-from synthema.policy.reviewing import Review
+from synthema.policy.reviewing import Findings, Review
 from synthema.policy.versions import (
     PolicyState,
     PolicyVersion,
@@ -89,6 +88,7 @@ class PolicyStore:
         self._base = log.iri("policy", "x").removesuffix("/id/policy/x")
         self.collections = CollectionRegister(database, log, clock, people)
         self._compiled: dict[tuple[str, str, tuple[str, ...]], CompiledPolicies] = {}
+        self._findings = Findings(vocabulary, self._standing)
         self._lock = threading.Lock()
 
     # writing and putting in force ------------------------------------------------------
@@ -145,7 +145,7 @@ class PolicyStore:
         before = next((other for other in active if other.id == policy.id), None)
         others = [*self._packs, *(other for other in active if other.id != policy.id)]
         return Review(
-            findings=analyse(policy, self.vocabulary, others, standing=self._standing),
+            findings=self._findings.of(policy, others),
             cases=self._run_cases(replace(version, policy=policy)),
             comparison=None if before is None else compare(before, policy, self.vocabulary, standing=self._standing),
         )
@@ -195,7 +195,7 @@ class PolicyStore:
         return resolve(policy, find)
 
     def _run_cases(self, version: PolicyVersion) -> tuple[CaseResult, ...]:
-        files = [file for file in load_case_files(self.vocabulary) if file.policy == version.policy.id]
+        files = list(load_case_files(self.vocabulary, policy=version.policy.id))
         if version.cases:
             files.append(read_cases(version.cases, self.vocabulary))
         results: list[CaseResult] = []

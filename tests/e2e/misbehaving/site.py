@@ -17,9 +17,9 @@ import numpy as np
 from synthema.canonical import canonical_json
 from synthema.clock import FixedClock
 from synthema.federation import Participant, SiteLimits, StudyPlan
-from synthema.storage import Database, metadata
 from tests.crash.calling import Calling
 from tests.crash.coordinating import NOW, keys_from
+from tests.databases import new_database
 from tests.e2e.misbehaving import misbehaviour
 from tests.unit.federation.world import LENGTH, Log, Resolver, SecureSum, Session, Summing
 
@@ -37,8 +37,7 @@ def main(folder: Path, did: str, order: dict[str, str]) -> None:
         misbehaviour.begin(order["how"], order["told"])
     keys, name = keys_from(folder / "keys.json"), did.rpartition(":")[2]
     plan = StudyPlan.model_validate_json((folder / "plan.json").read_text())
-    database, log = Database(f"sqlite:///{folder}/{name}.sqlite"), Log(f"https://{name}")
-    metadata.create_all(database.engine)
+    database, log = new_database(folder / f"{name}.sqlite"), Log(f"https://{name}")
     session = Session({"summing": Summing(), "secure-sum": SecureSum()}, vector_of(plan.dids, did))
     site = Participant(
         database, log, keys[did], Resolver(keys), FixedClock(NOW), did,

@@ -50,7 +50,8 @@ from synthema.errors import PeerError, SynthemaError
 from synthema.identity import DidResolver, FileSigner, PersonKey, did_document
 from synthema.ids import new_id
 from synthema.provenance import Activity, Entity, ProvenanceLog
-from synthema.storage import Database, metadata
+from synthema.storage import Database
+from tests.databases import new_database
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 ROWS = b"age,sex\n61,F\n70,M\n"
@@ -107,8 +108,7 @@ class World:
 
     def _party(self, name: str, port: int) -> Party:
         url = f"http://127.0.0.1:{port}"
-        database = Database(f"sqlite:///{self.folder}/{name}.sqlite")
-        metadata.create_all(database.engine)
+        database = new_database(self.folder / f"{name}.sqlite")
         signer = FileSigner.create(self.folder / name, PASSPHRASE)
         return Party(url, database, signer, ProvenanceLog(database, signer, url, self.clock))
 

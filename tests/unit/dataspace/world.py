@@ -58,9 +58,10 @@ from synthema.identity.did import DidResolver, did_document
 from synthema.identity.keys import KEY_IDS
 from synthema.identity.tokens import ReplayStore
 from synthema.provenance import ProvenanceLog
-from synthema.storage import Database, metadata
+from synthema.storage import Database
 from synthema.web.protocol import protocol_router
 from synthema.web.security import Security, install_guards
+from tests.databases import new_database
 
 ODRL = "http://www.w3.org/ns/odrl/2/"
 EHDS = "https://w3id.org/dpv/legal/eu/ehds#"
@@ -263,8 +264,7 @@ def make_node(
     """A connector on its database, not yet serving; made again on the same home, it goes on where it stopped."""
     clock = clock or SystemClock()
     settings.home.mkdir(parents=True, exist_ok=True)
-    database = Database(f"sqlite:///{settings.home}/state.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(settings.home / "state.sqlite")
     keys = lasting_signer(settings.home)
     log = ProvenanceLog(database, keys, settings.public_url, clock)
     peers = PeerClient(settings, keys, clock)

@@ -34,8 +34,9 @@ from synthema.federation.messages import Message, seal
 from synthema.ids import new_id
 from synthema.provenance.model import Activity
 from synthema.spi.model import Aggregate, Contribution, Plan, State
-from synthema.storage import Database, metadata
+from synthema.storage import Database
 from synthema_secure_sum import Member, open_sum
+from tests.databases import new_database
 
 HUB = "did:web:hub.example"
 LENGTH = 8
@@ -203,9 +204,7 @@ class World:
         self.outcomes: dict[str, Outcome] = {}
 
     def _database(self, did: str) -> Database:
-        database = Database(f"sqlite:///{self.folder}/{did.replace(':', '-')}.sqlite")
-        metadata.create_all(database.engine)
-        return database
+        return new_database(self.folder / f"{did.replace(':', '-')}.sqlite")
 
     def new_coordinator(self, answer_seconds: float = 20.0) -> Coordinator:
         return Coordinator(

@@ -27,8 +27,9 @@ from synthema.ids import new_id
 from synthema.policy import PolicyStore
 from synthema.policy.templates import render
 from synthema.provenance import PeopleLog
-from synthema.storage import Database, metadata
+from synthema.storage import Database
 from synthema.vocabulary import load_vocabulary
+from tests.databases import new_database
 from tests.unit.datasets.support import ORIGIN, make_log, make_signer
 from tests.unit.policy.sample import VALUES
 
@@ -102,8 +103,7 @@ def market(folder: Path) -> Iterator[Market]:
     """An empty one."""
     folder.mkdir(parents=True, exist_ok=True)
     clock = FixedClock(NOW)
-    database = Database(f"sqlite:///{folder}/market.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(folder / "market.sqlite")
     signer = make_signer()
     log = make_log(database, clock, signer)
     settings = Settings(

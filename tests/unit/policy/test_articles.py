@@ -26,6 +26,7 @@ from tests.unit.policy.sample import V
 ARTICLES = read_articles()
 TESTS = Path(__file__).resolve().parents[2]
 RULES = rule_book(V)
+DECISIVE = {case.because for file in load_case_files(V) for case in file.cases}
 # Articles of the Regulation that the product touches; what it cannot do about one of them is said in the entry.
 TOUCHED = {
     *(f"EHDS {n}" for n in (51, 52, 53, 54, 57, 58, 59, 60, 61, 66, 67, 68, 69, 71, 73, 77, 78, 79, 86, 87, 88, 90)),
@@ -55,7 +56,7 @@ def _require_test(test: str, article: str) -> None:
     if kind == "case":
         file, _, rule = rest.partition("#")
         assert (bundled("policies") / "cases" / f"{file}.yaml").is_file()
-        assert any(case.because == rule for cases in load_case_files(V) for case in cases.cases), test
+        assert rule in DECISIVE, test
         return
     path, _, function = test.partition("::")
     marks = _marks(TESTS / path)

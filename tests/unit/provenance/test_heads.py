@@ -14,7 +14,7 @@ from synthema.identity import FileSigner
 from synthema.provenance import Heads, ProvenanceLog, VerifierKey, Witness, log_name, witness_name
 from synthema.provenance.heads import MAX_HEADER
 from synthema.provenance.store import log_cosignatures, log_entries, log_nodes
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.provenance.conftest import ORIGIN, Step
 
 PARTNER = "http://127.0.0.1:8109"
@@ -24,8 +24,7 @@ OURS, THEIRS = "did:web:hospital.example", "did:web:partner.example"
 @pytest.fixture
 def partner(tmp_path: Path, signer: FileSigner, other_signer: FileSigner, clock: FixedClock) -> Iterator[Heads]:
     """A partner with a log and a witness of its own, who knows our log."""
-    database = Database(f"sqlite:///{tmp_path}/partner.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(tmp_path / "partner.sqlite")
     log = ProvenanceLog(database, other_signer, PARTNER, clock)
     key = VerifierKey(log_name(ORIGIN), signer.public_key("log"))
     witness = Witness(database, other_signer, PARTNER, clock, lambda origin, note: key if origin == key.name else None)

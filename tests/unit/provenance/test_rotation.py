@@ -34,7 +34,7 @@ from synthema.provenance import (
 )
 from synthema.provenance.checkpoint import Checkpoint, sign_checkpoint
 from synthema.provenance.store import log_checkpoints, log_entries, log_handovers, log_nodes
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.provenance.conftest import ORIGIN, PASSPHRASE, Step
 
 DID = "did:web:127.0.0.1%3A8101"
@@ -96,8 +96,7 @@ def host(filled: ProvenanceLog, signer: FileSigner, clock: FixedClock) -> Host:
 @pytest.fixture
 def witness(tmp_path: Path, host: Host, other_signer: FileSigner, clock: FixedClock) -> Iterator[Witness]:
     """A partner that reads the keys of the log where they are published."""
-    database = Database(f"sqlite:///{tmp_path}/registry.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(tmp_path / "registry.sqlite")
     keys_of: Callable[[str, str], LogKeys] = lambda origin, note: log_keys(DID, host.resolver, [note])  # noqa: E731
     yield Witness(database, other_signer, "https://registry.example", clock, keys_of)
     database.close()
@@ -439,8 +438,7 @@ def _copy(
     log: ProvenanceLog, folder: Path, signer: FileSigner, clock: FixedClock, *, heads: bool = True
 ) -> ProvenanceLog:
     """The log as it is, in a database of somebody else's."""
-    database = Database(f"sqlite:///{folder}/copy-{log.size()}.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(folder / f"copy-{log.size()}.sqlite")
     tables = (log_entries, log_nodes, log_checkpoints) if heads else (log_entries, log_nodes)
     with log.database.read() as connection:
         rows = {table: [dict(row) for row in connection.execute(table.select()).mappings()] for table in tables}

@@ -17,15 +17,14 @@ from synthema.provenance import (
 )
 from synthema.provenance.checkpoint import Checkpoint, sign_checkpoint
 from synthema.provenance.store import log_checkpoints, log_entries, log_nodes
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.provenance.conftest import Step
 
 
 @pytest.fixture
 def witness(tmp_path: Path, log: ProvenanceLog, other_signer: FileSigner, clock: FixedClock) -> Witness:
     """The registry, which knows the hospital's log."""
-    database = Database(f"sqlite:///{tmp_path}/registry.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(tmp_path / "registry.sqlite")
     key = log.key
     return Witness(
         database,

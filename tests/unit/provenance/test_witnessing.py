@@ -11,14 +11,13 @@ from synthema.errors import IntegrityError, PeerError
 from synthema.identity import FileSigner
 from synthema.provenance import Answer, ProvenanceLog, Witness, obtain_cosignature, witness_request
 from synthema.provenance.store import log_checkpoints, log_cosignatures, log_entries, log_nodes
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 from tests.unit.provenance.conftest import Step
 
 
 @pytest.fixture
 def witness(tmp_path: Path, log: ProvenanceLog, other_signer: FileSigner, clock: FixedClock) -> Witness:
-    database = Database(f"sqlite:///{tmp_path}/registry.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(tmp_path / "registry.sqlite")
     key = log.key
     return Witness(database, other_signer, "https://registry.example", clock, lambda origin, note: key)
 

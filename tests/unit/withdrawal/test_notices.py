@@ -26,7 +26,7 @@ from synthema.errors import ConflictError, DeniedError, InputError, IntegrityErr
 from synthema.identity import DidResolver, FileSigner, did_document
 from synthema.ids import new_id
 from synthema.provenance import Lineage, ProvenanceIndex, ProvenanceLog
-from synthema.storage import Database, metadata
+from tests.databases import new_database
 
 HUB, SITE, OTHER = (f"http://127.0.0.1:{port}" for port in (8100, 8101, 8102))
 DIDS = {url: f"did:web:127.0.0.1%3A{url.rsplit(':', 1)[1]}" for url in (HUB, SITE, OTHER)}
@@ -66,8 +66,7 @@ class House:
         self.did = DIDS[url]
         self.post = Post()
         self.signer = signer
-        self.database = Database(f"sqlite:///{folder}/{role}.sqlite")
-        metadata.create_all(self.database.engine)
+        self.database = new_database(folder / f"{role}.sqlite")
         log = ProvenanceLog(self.database, signer, url, clock)
         settings = Settings(
             home=folder, mode="demo", name=role, role=role, public_url=url, management_url="http://127.0.0.1:1",

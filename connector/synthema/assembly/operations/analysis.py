@@ -230,7 +230,7 @@ def _cases(connector: Connector, policy: Policy, text: str) -> list[CaseFile]:
         if file.policy != policy.id:
             raise InputError(f"these are the cases of {file.policy}", fix=f"write: policy: {policy.id}")
         return [file]
-    return [file for file in load_case_files(connector.vocabulary) if file.policy == policy.id]
+    return list(load_case_files(connector.vocabulary, policy=policy.id))
 
 
 def _beside(connector: Connector, policy: Policy, file: CaseFile) -> list[Policy]:

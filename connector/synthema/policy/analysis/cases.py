@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,13 +135,24 @@ def _beside(spot: Spot, vocabulary: Vocabulary) -> Policy:
     raise spot.error("an entry of 'with' is a file, or a template with values", "write 'file: law/ehds.yaml'")
 
 
-def load_case_files(vocabulary: Vocabulary, folder: Path | None = None) -> tuple[CaseFile, ...]:
-    """All case files of a folder (the bundled ``policies/cases`` when none is given)."""
+def load_case_files(
+    vocabulary: Vocabulary, folder: Path | None = None, *, policy: str | None = None
+) -> tuple[CaseFile, ...]:
+    """All case files of a folder (the bundled ``policies/cases`` when none is given), or only those of one policy."""
     folder = folder or bundled("policies") / "cases"
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
     return tuple(
-        read_cases(path.read_text(encoding="utf-8"), vocabulary, file=path.name)
-        for path in sorted(folder.glob("*.yaml"))
+        read_cases(text, vocabulary, file=name)
+        for name, text in texts.items()
+        if policy is None or _policy_named(text, name) in (policy, None)
     )
+
+
+@lru_cache(maxsize=256)
+def _policy_named(text: str, file: str) -> str | None:
+    """The policy a case file is about; ``None`` where it does not say, which its reader will complain of."""
+    named = [value for _, name, value in read_form(text, file).entries("the file") if name == "policy"]
+    return named[0].text("policy") if named else None
 
 
 def resolved(policies: Iterable[Policy]) -> list[Policy]:
