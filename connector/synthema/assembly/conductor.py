@@ -360,10 +360,10 @@ class Conductor:
             return
         release, acts = self._record_release(contributed, candidate, evidence, acts)
         now = self._rooms.clock.now()
-        told = {"series": series, "acts": [act.as_dict() for act in acts]}
 
         def finish(connection: Connection, published: dict[str, Any]) -> None:
             event = {"kind": "released", "text": ENDINGS[plan.output].released}
+            told = {"series": series, "acts": _proven_acts(store.find_study(connection, plan.id), published)}
             store.note(connection, plan.id, now, event, state=ConductState.RELEASED, result=published | told)
             self._rooms.obligations.run_ended(connection, plan.id, now, released=True)
 
@@ -393,7 +393,8 @@ class Conductor:
             f"{self._rooms.log.iri('study', plan.id)}/release{f'-{before}' if before else ''}", candidate,
             self._rooms.settings.did, self._rooms.clock.now(), used=used,
         )  # fmt: skip
-        event = {"kind": "passed", "text": "every site's evidence is there and passes"}
+        passed: dict[str, Any] = {"kind": "passed", "text": "every site's evidence is there and passes"}
+        event = passed | {"acts": [act.as_dict() for act in acts]}  # as a certificate will prove them
 
         def record(connection: Connection) -> tuple[int, tuple[DecidedAct, ...]]:
             store.note(connection, plan.id, self._rooms.clock.now(), event)
@@ -449,6 +450,17 @@ def _contributed(plan: StudyPlan, result: StudyResult) -> StudyPlan:
     """The plan with those members only whose data are in an opened sum: they decide on what comes of it."""
     contributors = {site for record in result.rounds for site in record.survivors}
     return plan.model_copy(update={"members": tuple(m for m in plan.members if m.did in contributors)})
+
+
+def _proven_acts(study: ConductedStudy, published: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The hub's own decisions that the published certificate proves; those of its last life, where it proves none.
+
+    A certificate issued just before the hub was killed counts, and with it what was decided then.
+    """
+    subject = (published.get("document") or {}).get("credentialSubject") or {}
+    proven = {each["decision"]["digest"] for each in subject.get("decisions", ())}
+    lives: list[list[dict[str, Any]]] = [event["acts"] for event in study.events if "acts" in event]
+    return next((acts for acts in lives if proven & {act["digest"] for act in acts}), lives[-1])
 
 
 def read_study(document: Mapping[str, Any]) -> StudyFile:
