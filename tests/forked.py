@@ -63,8 +63,8 @@ class Forked:
 
 
 def start(actor: Actor, settings: Settings, environment: Mapping[str, str] | None = None) -> Running:
-    """Start a connector without waiting for it; one that needs another environment is started by its command."""
-    if environment:
+    """Start a connector without waiting for it; one whose Python is told something else is started by its command."""
+    if environment or _told_python() != _AT_FIRST:
         return processes.start(actor, settings, environment)
     _begin_server()
     process = _FORKS.Process(target=_serve, args=(settings.home, dict(os.environ) | _MODEST), daemon=True)
@@ -73,6 +73,14 @@ def start(actor: Actor, settings: Settings, environment: Mapping[str, str] | Non
     _started.append((settings.home, forked))
     token = (settings.home / MANAGEMENT_TOKEN).read_text()
     return Running(actor, settings, cast("subprocess.Popen[bytes]", forked), token)
+
+
+def _told_python() -> dict[str, str]:
+    """What Python looks at when it starts, as PYTHONPATH."""
+    return {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+
+
+_AT_FIRST = _told_python()
 
 
 def living() -> list[tuple[Path, int]]:

@@ -68,9 +68,9 @@ def lint(
 ) -> None:
     """Check a policy for mistakes, gaps and contradictions, alone and beside the law; exits 2 when one must be mended.
 
-    Of a folder, every policy below it is checked by itself, with one line each and a sum.
-
     Example: synthema policy lint research.yaml --with dataset.yaml
+
+    Of a folder, every policy below it is checked by itself, with one line each and a sum.
     """
     if file.is_dir():
         clean = _lint_folder(file, beside or [], home, output)

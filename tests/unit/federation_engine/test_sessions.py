@@ -53,10 +53,14 @@ def hub(
     """A hub whose processes do nothing, and whose account is asked in their place."""
     monkeypatch.setattr(sessions, "_WATCH_SECONDS", 0.05)
     monkeypatch.setattr(sessions, "_SECONDS_BETWEEN_JOBS", 0.05)
-    monkeypatch.setattr(FlareHub, "ask", lambda _hub, command, argument="": server.ask(command, argument))
+
+    class Told(FlareHub):
+        def ask(self, command: str, argument: str = "") -> Any:
+            return server.ask(command, argument)
+
     environment = FlareEnvironment(pretended(tmp_path / "flare", "exec sleep 60"))
     authority = Authority.create("synthema", clock.now())
-    made = FlareHub(tmp_path / "hub", environment, authority, w.coordinator, clock, host="localhost", port=1)
+    made = Told(tmp_path / "hub", environment, authority, w.coordinator, clock, host="localhost", port=1)
     yield made
     made.close()
 
