@@ -112,7 +112,9 @@ def main(folder: Path, port: int, order: dict[str, Any]) -> None:
             found = {"rounds": [record.number for record in result.rounds], "rho": result.rho} | result.state.values
         except SynthemaError as error:
             found = {"error": error.message}
-        (folder / "result.json").write_bytes(canonical_json(found))
+        told = folder / "result.part"
+        told.write_bytes(canonical_json(found))
+        told.rename(folder / "result.json")  # whole, or not there
     threading.Event().wait()
 
 

@@ -128,10 +128,12 @@ def stage() -> Iterator[Stage]:
         settings = _settings(Path(folder), url_of(listening), issuer, quack, (holder, third, mute, plain, double))
         database = Database(f"sqlite:///{folder}/state.sqlite")
         metadata.create_all(database.engine)
+        signer = fresh_signer()
         try:
-            ready = _target(settings, database, made)
-            with serving(_app(ready, settings), listening):
-                yield ready
+            with PeerClient(settings, signer, SystemClock()) as peers:
+                ready = _target(settings, database, made, signer, peers)
+                with serving(_app(ready, settings), listening):
+                    yield ready
         finally:
             database.close()
 
@@ -154,10 +156,11 @@ def _settings(folder: Path, url: str, issuer: Party, quack: Party, peers: tuple[
     )
 
 
-def _target(settings: Settings, database: Database, made: tuple[Party, ...]) -> Stage:
-    clock, signer = SystemClock(), fresh_signer()
+def _target(
+    settings: Settings, database: Database, made: tuple[Party, ...], signer: FileSigner, peers: PeerClient
+) -> Stage:
+    clock = SystemClock()
     log = ProvenanceLog(database, signer, settings.public_url, clock)
-    peers = PeerClient(settings, signer, clock)
     origins = {party.did: party.url for party in made}
     services = [
         {"id": "cs", "type": "CredentialService", "serviceEndpoint": settings.public_url + CREDENTIAL_SERVICE},
