@@ -17,7 +17,7 @@ from synthema.federation.going_on import heard, progress, sent
 from tests.unit.federation.world import HUB, SecureSum, Session, Summing, World, world
 
 REFUSED, FAILED, FINISHED = ParticipationState.REFUSED, ParticipationState.FAILED, ParticipationState.FINISHED
-SOON = 2.5
+SOON = 5.0
 UNMASK = "secure_sum_unmask"
 
 
