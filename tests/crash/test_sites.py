@@ -132,8 +132,10 @@ def _each_vector_is_paid_once(folder: Path, plan: StudyPlan, did: str, ended: An
     numbers = [each.number for each in left]
     # What was about to leave when it was killed is paid; what had not come so far is not, and the round is lost,
     # unless nothing of it was begun.
-    wanted = [2, 3] if (die, before) in ((2, False), (3, True)) else [1, 2, 3]
-    assert numbers == wanted
+    wanted = [[2, 3]] if (die, before) in ((2, False), (3, True)) else [[1, 2, 3]]
+    if die == 4:  # the round ends without its shares, and the next may begin before it has read that
+        wanted.append([1, 3])
+    assert numbers in wanted
     received = [path for path in (folder / "received" / plan.id).rglob("*.npy") if did.rpartition(":")[2] in path.name]
     sent = {each.digest for each in left}
     assert {digest_bytes(path.read_bytes()) for path in received} <= sent
