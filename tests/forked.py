@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,7 +25,13 @@ from synthema.demo.processes import Actor, Running
 _MODEST = {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "1"}
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["synthema.cli.main", "synthema.web.server", "synthema.assembly.operations", "synthema.storage.migrate"]
+    [
+        "synthema.cli.main",
+        "synthema.web.server",
+        "synthema.assembly.operations",
+        "synthema.storage.migrate",
+        "tests.crash.child",
+    ]
 )
 _started: list[tuple[Path, Forked]] = []
 
@@ -66,13 +72,18 @@ def start(actor: Actor, settings: Settings, environment: Mapping[str, str] | Non
     """Start a connector without waiting for it; one whose Python is told something else is started by its command."""
     if environment or _told_python() != _AT_FIRST:
         return processes.start(actor, settings, environment)
-    _begin_server()
-    process = _FORKS.Process(target=_serve, args=(settings.home, dict(os.environ) | _MODEST), daemon=True)
-    process.start()
-    forked = Forked(process)
+    forked = Forked(fork(_serve, settings.home, dict(os.environ) | _MODEST))
     _started.append((settings.home, forked))
     token = (settings.home / MANAGEMENT_TOKEN).read_text()
     return Running(actor, settings, cast("subprocess.Popen[bytes]", forked), token)
+
+
+def fork(work: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a process that does this, from the one server of forks that a test's process has."""
+    _begin_server()
+    process = _FORKS.Process(target=work, args=arguments, daemon=True)
+    process.start()
+    return process
 
 
 def _told_python() -> dict[str, str]:

@@ -10,7 +10,6 @@ than most of them live.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -27,16 +26,12 @@ from synthema.config import load_settings
 from synthema.demo.house import metadata
 from synthema.errors import SynthemaError
 from tests.e2e.house import DATASET, EXPLICIT_CONSENT, NOW, House
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
+from tests.forked import fork
 
 
 def start(home: Path, order: dict[str, Any], said: Path, complaints: Path) -> BaseProcess:
     """Start a connector on this home; what it says goes to one file, what it complains of to another."""
-    process = _FORKS.Process(target=_main, args=(home, order, said, complaints), daemon=True)
-    process.start()
-    return process
+    return fork(_main, home, order, said, complaints)
 
 
 def say(*words: str) -> None:

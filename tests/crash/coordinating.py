@@ -1,7 +1,8 @@
 """A coordinator as a process of its own that kills itself: ``python -m tests.crash.coordinating FOLDER PORT ORDER``.
 
 ``ORDER`` is JSON: ``die`` (after how many commits; 0 never), ``before`` (just before that commit instead of after
-it), how many ``rounds``, and how long the coordinator waits. The product knows nothing of this. The sites call over
+it), how many ``rounds``, how long the coordinator waits, and whether it begins no later round before all members have
+read what became of the last one (``together``). The product knows nothing of this. The sites call over
 HTTP on loopback.
 """
 
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +28,7 @@ from synthema.errors import ConflictError, SynthemaError
 from synthema.federation import Coordinator, StudyPlan
 from synthema.storage import Database
 from tests.databases import new_database
+from tests.unit.federation.test_coming_and_going import until
 from tests.unit.federation.world import HUB, Keys, Log, Resolver, SecureSum, Session, Summing
 
 ROUNDS = 2
@@ -105,6 +108,7 @@ def main(folder: Path, port: int, order: dict[str, Any]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     hub = Session({"summing": Summing(rounds=order.get("rounds", ROUNDS), rho=RHO), "secure-sum": SecureSum()})
+    hub.before = _between_rounds(coordinator, plan, together=order.get("together", False))
     if not (folder / "result.json").exists():
         found: dict[str, Any]
         try:
@@ -116,6 +120,16 @@ def main(folder: Path, port: int, order: dict[str, Any]) -> None:
         told.write_bytes(canonical_json(found))
         told.rename(folder / "result.json")  # whole, or not there
     threading.Event().wait()
+
+
+def _between_rounds(coordinator: Coordinator, plan: StudyPlan, *, together: bool) -> Callable[[str], None]:
+    """What waits until every member can be asked in the next round, where they are to stay together."""
+
+    def before(hook: str) -> None:
+        if together and hook == "federated_absorb":
+            until(lambda: coordinator.present(plan.id) == set(plan.dids))
+
+    return before
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ from synthema.identity.statuslist import CONTEXT
 from synthema.ids import new_id
 from synthema.provenance import ProvenanceLog
 from synthema.provenance.claims import ClaimsBook
-from synthema.storage import Database, metadata
+from synthema.storage import Database
 from synthema.web.claims import credential_router, issuer_router, token_router
 from synthema.web.problems import json_response
 from synthema.web.security import Security, install_guards
 from tests.conformance.dcp.http import listener, serving, url_of
 from tests.conformance.dcp.parties import Party, fresh_signer, now, parties, post
+from tests.databases import new_database
 
 ISSUER = "/issuer"
 TRIGGER = "/trigger"
@@ -126,8 +127,7 @@ def stage() -> Iterator[Stage]:
         plain.document["verificationMethod"] = plain.document["verificationMethod"][:1]
         double.document = third.document
         settings = _settings(Path(folder), url_of(listening), issuer, quack, (holder, third, mute, plain, double))
-        database = Database(f"sqlite:///{folder}/state.sqlite")
-        metadata.create_all(database.engine)
+        database = new_database(Path(folder) / "state.sqlite")
         signer = fresh_signer()
         try:
             with PeerClient(settings, signer, SystemClock()) as peers:

@@ -35,12 +35,12 @@ from synthema.errors import InputError
 from synthema.identity import FileSigner
 from synthema.identity.keys import KEY_IDS
 from synthema.provenance import ProvenanceLog
-from synthema.storage import Database, metadata
 from synthema.web.protocol import protocol_router
 from synthema.web.security import install_guards, json_response, read_json
 from tests.conformance.dsp import seeds
 from tests.conformance.dsp.line import KitCallers, KitClient
 from tests.conformance.dsp.stage import MOMENT, Stage
+from tests.databases import new_database
 
 NEGOTIATIONS = "/tck/negotiations/requests"
 TRANSFERS = "/tck/transfers/requests"
@@ -99,8 +99,7 @@ def target(wishes: Wishes, home: Path) -> Iterator[FastAPI]:
     """The application of a working target; it stops working when the block ends."""
     clock, settings = SystemClock(), _settings(wishes, home)
     signer = FileSigner({name: Ed25519PrivateKey.generate() for name in KEY_IDS}, X25519PrivateKey.generate())
-    database = Database(f"sqlite:///{home}/state.sqlite")
-    metadata.create_all(database.engine)
+    database = new_database(home / "state.sqlite")
     database.write(lambda connection: seeds.add_agreements(connection, settings.did, clock))
     log = ProvenanceLog(database, signer, settings.public_url, clock)
     stage, line = Stage(wishes.moment), KitClient(settings, signer, clock, wishes.kit_hosts, wishes.authorization)

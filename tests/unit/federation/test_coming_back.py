@@ -39,7 +39,8 @@ class Restarting:
         threads = [threading.Thread(target=self.take_part, args=(did,), daemon=True) for did in w.dids]
         for thread in threads:
             thread.start()
-        result = w.coordinator.run_study(self.plan.id, Session({"summing": algorithm, "secure-sum": SecureSum()}))
+        hub = Session({"summing": algorithm, "secure-sum": SecureSum()}, before=self.await_its_reading)
+        result = w.coordinator.run_study(self.plan.id, hub)
         for thread in threads:
             thread.join(20)
             assert not thread.is_alive()
@@ -47,8 +48,16 @@ class Restarting:
 
     def await_the_other(self, hook: str) -> None:
         """No round ends before the one that was restarted can be asked in the next."""
-        if hook == UNMASK and self.did not in self.w.outcomes:
-            until(lambda: self.did in self.w.coordinator.present(self.plan.id) or self.did in self.w.outcomes)
+        if hook == UNMASK:
+            self.until_there()
+
+    def await_its_reading(self, hook: str) -> None:
+        """No round begins before it has read that the last one ended without it: only then is it asked."""
+        if hook == "federated_absorb":
+            self.until_there()
+
+    def until_there(self) -> None:
+        until(lambda: self.did in self.w.outcomes or self.did in self.w.coordinator.present(self.plan.id))
 
     def take_part(self, did: str) -> None:
         limits = SiteLimits.of_plan(self.plan)
