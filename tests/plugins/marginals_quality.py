@@ -196,10 +196,8 @@ def findings(cohort: str, epsilon: float, seeds: range, parameters: dict[str, An
     for seed in seeds:
         train, holdout = COHORTS[cohort].split(seed)
         made = synthesise(train, codebook, epsilon, seed, parameters)
-        _, series = knowledge_metric(Tables(train, holdout, made), codebook, compared_variables(codebook, train, made))
-        for each in series.get("checks", []):
-            if not each["verdict"].startswith("not asked"):
-                asked.setdefault(each["sentence"], []).append(each["verdict"] == "reproduced")
+        for each in _shown(Tables(train, holdout, made), codebook):
+            asked.setdefault(each["sentence"], []).append(each["verdict"] == "reproduced")
     told = (f"  {sum(kept)} of {len(kept)}: {sentence}" for sentence, kept in asked.items())
     return "\n".join((f"{cohort}, eps {epsilon:g}, seeds {seeds[0]} to {seeds[-1]}:", *told))
 
@@ -215,12 +213,16 @@ def held_back(cohort: str, epsilon: float, seeds: range, parameters: dict[str, A
         train, holdout = COHORTS[cohort].split(seed)
         with patch("synthema_marginals.workload.checks_of", lambda _, told=told: told):
             made = synthesise(train, codebook, epsilon, seed, parameters)
-        _, series = knowledge_metric(Tables(train, holdout, made), codebook, compared_variables(codebook, train, made))
-        for each in series.get("checks", []):
-            if not each["verdict"].startswith("not asked"):
-                kept[each["id"] in {check.id for check in told}].append(each["verdict"] == "reproduced")
+        for each in _shown(Tables(train, holdout, made), codebook):
+            kept[each["id"] in {check.id for check in told}].append(each["verdict"] == "reproduced")
     shares = (f"{name} {np.mean(kept[side]):.3f} of {len(kept[side])}" for name, side in SIDES.items())
     return f"{cohort}, eps {epsilon:g}, seeds {seeds[0]} to {seeds[-1]}: " + ", ".join(shares)
+
+
+def _shown(tables: Tables, codebook: Codebook) -> list[dict[str, Any]]:
+    """The published findings that the training rows show, with what became of each in the synthetic ones."""
+    _, series = knowledge_metric(tables, codebook, compared_variables(codebook, tables.train, tables.synthetic))
+    return [each for each in series.get("checks", []) if not each["verdict"].startswith("not asked")]
 
 
 def known(train: pl.DataFrame, holdout: pl.DataFrame, synthetic: pl.DataFrame, codebook: Codebook) -> float:
