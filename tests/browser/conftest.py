@@ -22,7 +22,10 @@ import uvicorn
 from tests.unit.web_console.conftest import Site, hub, registry, site
 from tests.unit.web_console.world import World
 
-__all__ = ["hub", "registry", "site"]
+__all__ = ["expect", "hub", "registry", "site"]
+
+PATIENCE = 30_000
+"""Milliseconds that a look waits for what it should see: a busy machine answers late, not wrongly."""
 
 PATHS = {
     "site": [
@@ -73,6 +76,7 @@ class Seat:
         self.page.get_by_label("Management token").fill(served.world.token)
         self.page.get_by_label("Management token").press("Enter")
         self.page.get_by_role("navigation").wait_for()
+        self.page.wait_for_load_state()
 
     def go(self, served: Served, path: str) -> None:
         self.page.goto(served.address(path))
@@ -81,6 +85,14 @@ class Seat:
         """Requests to anything but the connector."""
         own = urlsplit(served.origin).netloc
         return [url for url in self.requests if urlsplit(url).netloc != own]
+
+
+def expect(shown: Any) -> Any:
+    """What a page, or a part of it, should come to: a click returns before the next page is there whole."""
+    from playwright.sync_api import expect as patiently
+
+    patiently.set_options(timeout=PATIENCE)
+    return patiently(shown)
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +115,7 @@ def seat(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Seat]:
     """A window; ``@pytest.mark.parametrize("seat", [{…}], indirect=True)`` gives it other properties."""
     given = {"viewport": {"width": 1100, "height": 900}} | getattr(request, "param", {})
     context = chromium.new_context(**given)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE)
     yield Seat(context.new_page())
     context.close()
 

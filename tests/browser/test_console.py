@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synthema.certification import CHECKS
-from tests.browser.conftest import Seat, Served
+from tests.browser.conftest import Seat, Served, expect
 from tests.unit.web_console.world import policy_text
 
 pytestmark = pytest.mark.browser
@@ -157,7 +158,7 @@ def test_the_skip_link_leads_to_the_content(seat: Seat, served_site: Served) -> 
     seat.go(served_site, "/policies")
     seat.page.keyboard.press("Tab")
     seat.page.keyboard.press("Enter")
-    assert seat.page.evaluate("() => document.activeElement.id") == "content"
+    expect(seat.page.locator("#content")).to_be_focused()
     seat.page.keyboard.press("Tab")
     assert seat.page.evaluate(FOCUSED)["name"] == "Try a policy text"
 
@@ -170,13 +171,14 @@ def test_everything_is_done_without_javascript(seat: Seat, served_site: Served) 
     page.get_by_role("link", name="Try a policy text").click()
     page.get_by_label("Policy text").fill(policy_text("Pasted by hand"))
     page.get_by_role("button", name="Check").click()
-    assert page.get_by_text("Pasted by hand, version 1").is_visible()
+    expect(page.get_by_text("Pasted by hand, version 1")).to_be_visible()
 
     page.get_by_role("link", name="Log", exact=True).click()
     page.get_by_role("button", name="Verify all").click()
-    assert page.get_by_text("UNCHANGED").is_visible()
+    expect(page.get_by_text("UNCHANGED")).to_be_visible()
     page.get_by_label("Entries that hold this text").fill("PolicyDecision")
     page.get_by_role("button", name="Search").click()
+    expect(page).to_have_url(re.compile("text=PolicyDecision"))
     page.get_by_role("rowheader").first.get_by_role("link").click()
     with page.expect_download() as downloading:
         page.get_by_role("button", name="Download the proof").click()
@@ -184,9 +186,9 @@ def test_everything_is_done_without_javascript(seat: Seat, served_site: Served) 
     assert Path(downloading.value.path()).read_text()
 
     page.get_by_role("button", name="Sign out").click()
-    assert page.get_by_role("heading", name="Sign in").is_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.goto(served_site.address("/policies"))
-    assert page.get_by_role("heading", name="Sign in").is_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
 @pytest.mark.parametrize("seat", [{"java_script_enabled": False}], indirect=True)
@@ -196,15 +198,15 @@ def test_a_package_is_uploaded_and_its_checks_are_read(seat: Seat, served: dict[
     seat.go(served["registry"], "/registry")
     seat.page.get_by_label("Certified package").set_input_files(tmp_path / "package.zip")
     seat.page.get_by_role("button", name="Check only").click()
-    assert seat.page.get_by_role("heading", name=f"{len(CHECKS)} of {len(CHECKS)} checks do not hold").is_visible()
-    assert seat.page.locator("ol.checks > li").count() == len(CHECKS)
+    expect(seat.page.get_by_role("heading", name=f"{len(CHECKS)} of {len(CHECKS)} checks do not hold")).to_be_visible()
+    expect(seat.page.locator("ol.checks > li")).to_have_count(len(CHECKS))
 
 
 def test_sign_in_is_refused_with_a_sentence(seat: Seat, served_site: Served) -> None:
     seat.go(served_site, "/sign-in")
     seat.page.get_by_label("Management token").fill("wrong")
     seat.page.get_by_role("button", name="Sign in").click()
-    assert "not the management token" in seat.page.get_by_role("alert").inner_text()
+    expect(seat.page.get_by_role("alert")).to_contain_text("not the management token")
 
 
 def test_the_session_cannot_be_read_by_a_page(seat: Seat, served_site: Served) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import Seat, Served
+from tests.browser.conftest import Seat, Served, expect
 from tests.unit.web_console.conftest import Site
 from tests.unit.web_console.world import policy_text
 
@@ -21,17 +22,17 @@ def test_the_calendar_leads_to_what_is_owed_and_to_a_file(seat: Seat, served_sit
     seat.sign_in(served_site)
     page.get_by_role("link", name="Obligations", exact=True).click()
     for title in ("Overdue (", "This month (", "Later (", "Waiting ("):
-        assert page.get_by_role("heading", name=title).is_visible(), title
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Take the dates into your calendar").click()
     assert downloading.value.suggested_filename == "obligations.ics"
     assert "BEGIN:VEVENT" in Path(downloading.value.path()).read_text()
     page.get_by_role("region", name="This month").get_by_role("rowheader").get_by_role("link").first.click()
-    assert page.url.endswith(site.obligations["month"])
-    assert page.get_by_role("heading", name="To show that it was done").is_visible()
+    expect(page).to_have_url(re.compile(f"{re.escape(site.obligations['month'])}$"))
+    expect(page.get_by_role("heading", name="To show that it was done")).to_be_visible()
     page.get_by_role("link", name="Back to the calendar").click()
     page.get_by_role("link", name="Show also what is done").click()
-    assert page.get_by_role("heading", name="Done, waived").is_visible()
+    expect(page.get_by_role("heading", name="Done, waived")).to_be_visible()
 
 
 @WITHOUT_SCRIPT
@@ -43,10 +44,10 @@ def test_a_text_with_several_mistakes_shows_each_on_its_own_line(seat: Seat, ser
     page.get_by_label("Policy text").fill(wrong)
     page.get_by_role("button", name="Check").click()
     problems = page.get_by_role("alert").get_by_role("listitem")
-    assert problems.count() == 2
+    expect(problems).to_have_count(2)
     tops = [problems.nth(number).bounding_box()["y"] for number in range(2)]
     assert tops[0] < tops[1]
-    assert page.get_by_label("Policy text").input_value() == wrong, "what was pasted stays"
+    expect(page.get_by_label("Policy text")).to_have_value(wrong)  # what was pasted stays
 
 
 @WITHOUT_SCRIPT
@@ -55,12 +56,12 @@ def test_a_decision_is_changed_in_one_fact_and_decided_anew(seat: Seat, served_s
     seat.sign_in(served_site)
     seat.go(served_site, f"/requests/{site.denied}")
     page.get_by_role("link", name="Change something, and see what would be").click()
-    assert page.get_by_label("Who asks").input_value() == served_site.world.connector.settings.did
+    expect(page.get_by_label("Who asks")).to_have_value(served_site.world.connector.settings.did)
     page.get_by_label("For what purpose").select_option(label="scientific research in health and care")
     page.get_by_label("Privacy loss ε of this release").fill("2")
     page.get_by_role("button", name="Decide").click()
-    assert page.get_by_role("heading", name="Decision: denied").is_visible()
-    assert page.get_by_role("heading", name="What single fact would turn it").is_visible()
+    expect(page.get_by_role("heading", name="Decision: denied")).to_be_visible()
+    expect(page.get_by_role("heading", name="What single fact would turn it")).to_be_visible()
     assert "advertising" not in page.get_by_role("heading", name="Decision").locator("+ ul").inner_text().casefold()
 
 
@@ -74,8 +75,8 @@ def test_a_form_is_filled_and_sent_with_the_keyboard_alone(seat: Seat, served_si
             break
     keyboard.type("2")
     keyboard.press("Enter")
-    assert "FITS" in seat.page.get_by_role("status").inner_text()
-    assert "epsilon=2" in seat.page.url
+    expect(seat.page).to_have_url(re.compile("epsilon=2"))
+    expect(seat.page.get_by_role("status")).to_contain_text("FITS")
 
 
 @WITHOUT_SCRIPT
@@ -84,8 +85,9 @@ def test_the_law_is_searched_and_an_article_explained(seat: Seat, served_site: S
     seat.page.get_by_role("link", name="Law", exact=True).click()
     seat.page.get_by_label("Articles that hold these words").fill("EHDS 71(4)")
     seat.page.get_by_role("button", name="Search").click()
+    expect(seat.page).to_have_url(re.compile("text=EHDS"))
     seat.page.get_by_role("rowheader").get_by_role("link").first.click()
-    assert seat.page.get_by_role("heading", name="EHDS 71(4)").first.is_visible()
+    expect(seat.page.get_by_role("heading", name="EHDS 71(4)").first).to_be_visible()
 
 
 def test_the_assessment_is_saved_to_print(seat: Seat, served_site: Served, site: Site) -> None:
