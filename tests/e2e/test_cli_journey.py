@@ -17,7 +17,7 @@ import pytest
 
 from synthema.demo.processes import free_ports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "connector" / "docs" / "guides" / "own-data.md"
