@@ -22,7 +22,7 @@ import uvicorn
 from tests.unit.web_console.conftest import Site, hub, registry, site
 from tests.unit.web_console.world import World
 
-__all__ = ["expect", "hub", "registry", "site"]
+__all__ = ["hub", "registry", "site"]
 
 PATIENCE = 30_000
 """Milliseconds that a look waits for what it should see: a busy machine answers late, not wrongly."""
@@ -91,7 +91,6 @@ def expect(shown: Any) -> Any:
     """What a page, or a part of it, should come to: a click returns before the next page is there whole."""
     from playwright.sync_api import expect as patiently
 
-    patiently.set_options(timeout=PATIENCE)
     return patiently(shown)
 
 
@@ -99,11 +98,13 @@ def expect(shown: Any) -> Any:
 def chromium() -> Iterator[Any]:
     executable = shutil.which("chromium")
     try:
+        from playwright.sync_api import expect as patiently
         from playwright.sync_api import sync_playwright
     except ImportError:
         _missing("playwright", "pip install playwright")
     if executable is None:
         _missing("chromium", "apt-get install -y chromium fonts-dejavu-core")
+    patiently.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser

@@ -206,7 +206,7 @@ def test_sign_in_is_refused_with_a_sentence(seat: Seat, served_site: Served) -> 
     seat.go(served_site, "/sign-in")
     seat.page.get_by_label("Management token").fill("wrong")
     seat.page.get_by_role("button", name="Sign in").click()
-    expect(seat.page.get_by_role("alert")).to_contain_text("not the management token")
+    expect(seat.page.get_by_role("alert")).to_contain_text("not the management token", use_inner_text=True)
 
 
 def test_the_session_cannot_be_read_by_a_page(seat: Seat, served_site: Served) -> None:

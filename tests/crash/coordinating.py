@@ -28,8 +28,8 @@ from synthema.errors import ConflictError, SynthemaError
 from synthema.federation import Coordinator, StudyPlan
 from synthema.storage import Database
 from tests.databases import new_database
-from tests.unit.federation.test_coming_and_going import until
 from tests.unit.federation.world import HUB, Keys, Log, Resolver, SecureSum, Session, Summing
+from tests.waiting import until
 
 ROUNDS = 2
 RHO = 0.2

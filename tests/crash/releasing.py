@@ -17,7 +17,8 @@ from typing import Any
 from synthema.cli.main import main
 from synthema.demo.processes import wait_until_up
 from tests.crash.child import Fuse, lay
-from tests.e2e.space import HUB, Space, until
+from tests.e2e.space import HUB, Space
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 200.0

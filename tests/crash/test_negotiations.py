@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ import pytest
 from synthema.dataspace import Process, store
 from tests.crash.party import Party
 from tests.unit.dataspace.world import DATASET, Node, listener, offer_of, url_of
+from tests.waiting import until
 
 FULL = os.environ.get("SYNTHEMA_CRASH") == "full"
 NEGOTIATIONS, KILLS = (300, 40) if FULL else (30, 6)
@@ -63,7 +64,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(parties: tuple[Party, Party]) ->
     for party in parties:
         party.start()
     _kill_along_the_way(parties, random.Random(SEED))  # noqa: S311 - moments, not secrets
-    _until(lambda: all(party.count(FINAL) == NEGOTIATIONS and party.count(WAITING) == 0 for party in parties))
+    until(lambda: [(each.count(FINAL), each.count(WAITING)) for each in parties], _all_ended, PATIENCE)
     for party in parties:
         party.kill()
     assert sum(party.kills for party in parties) == KILLS + 2
@@ -78,7 +79,9 @@ def _kill_along_the_way(parties: tuple[Party, Party], chance: random.Random) -> 
     expected = NEGOTIATIONS * 2 * len(SHORT)
     moments = sorted(chance.randrange(1, int(expected * 0.95)) for _ in range(KILLS))
     for moment in moments:
-        _until(lambda moment=moment: sum(party.count(MESSAGES) for party in parties) >= moment)  # type: ignore[misc]
+        until(
+            lambda: sum(party.count(MESSAGES) for party in parties), lambda gone, at=moment: gone >= at, PATIENCE, 0.01
+        )
         victim = chance.choice(parties)
         time.sleep(chance.uniform(0, 0.02))
         victim.kill()
@@ -86,11 +89,8 @@ def _kill_along_the_way(parties: tuple[Party, Party], chance: random.Random) -> 
         victim.start()
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.01)
+def _all_ended(counts: list[tuple[int, int]]) -> bool:
+    return counts == [(NEGOTIATIONS, 0), (NEGOTIATIONS, 0)]
 
 
 def _each_agreed_once(provider: Node, consumer: Node) -> None:

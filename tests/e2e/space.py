@@ -21,6 +21,7 @@ from synthema.demo.scenes import FIELDS, THRESHOLDS
 from tests.databases import put_migrated
 from tests.e2e.house import bring_patients
 from tests.forked import start
+from tests.waiting import until
 
 SITES = [Actor(f"hospital-{letter}", f"Hospital {letter.upper()}", "site") for letter in "abc"]
 HUB = Actor("hub", "Coordinating hub", "hub")
@@ -111,15 +112,6 @@ class Space:
             lambda: self.study(identifier), lambda study: study["state"] in FINAL_STUDY, seconds, PAUSE
         )
         return found
-
-
-def until(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float, pause: float = 0.05) -> Any:
-    """What is seen as soon as it is good; fails when it is not within this time. ``pause`` is between two looks."""
-    end = time.monotonic() + seconds
-    while not good(seen := look()):
-        assert time.monotonic() < end, f"not within {seconds:g} s: {str(seen)[:2000]}"
-        time.sleep(pause)
-    return seen
 
 
 def run_of(house: House, study: str, action: str = "synthesise") -> dict[str, Any]:

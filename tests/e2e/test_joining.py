@@ -22,8 +22,8 @@ from synthema.assembly.remote import RemoteError, call_remote
 from synthema.assembly.setup import MANAGEMENT_TOKEN, initialise
 from synthema.config import Settings
 from synthema.demo.processes import Actor, Running, free_ports, stop, wait_until_up
-from tests.e2e.space import until
 from tests.forked import start
+from tests.waiting import until
 
 Meddle = Callable[[str, Any], Any]
 

@@ -11,7 +11,7 @@ import pytest
 from synthema.dataspace import Process
 from synthema.errors import ConflictError, DeniedError, IntegrityError
 from tests.e2e.pair import PATIENCE, Pair, pair
-from tests.e2e.space import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

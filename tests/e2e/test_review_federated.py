@@ -10,7 +10,8 @@ import pytest
 from synthema.demo.house import House, Signatory
 from synthema.demo.patients import hospital_data
 from synthema.policy.templates import render
-from tests.e2e.space import Space, data_space, run_of, until
+from tests.e2e.space import Space, data_space, run_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

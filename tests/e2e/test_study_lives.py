@@ -11,8 +11,7 @@ import json
 import math
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -31,6 +30,7 @@ from synthema.federation.messages import vector_from_bytes
 from tests.e2e.gathered import Gathered, gathered
 from tests.e2e.house import DATASET, House
 from tests.unit.federation.test_wire import Z_LIMIT, oddities
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -69,13 +69,6 @@ class Told:
             return {row.part: row.state for row in connection.execute(query)}
 
 
-def until(there: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     patience: dict[str, dict[str, Any]] = {key: {"tolerated_colluders": 0} for key in SITES}
@@ -109,7 +102,7 @@ def _conducted(space: Gathered, patch: pytest.MonkeyPatch) -> Told:
 
     def placed(self: Any, plan: StudyPlan, sites: Any) -> Any:
         answers = place(self, plan, sites)
-        until(lambda: len(coordinator.accepted(plan.id)) >= plan.minimum_sites)
+        until(lambda: len(coordinator.accepted(plan.id)) >= plan.minimum_sites, seconds=SECONDS)
         return answers
 
     patch.setattr(ordering, "ANSWER_SECONDS", 25.0)
@@ -126,13 +119,13 @@ def _conducted(space: Gathered, patch: pytest.MonkeyPatch) -> Told:
     _limit_the_age_of_its_list(space.houses[AGEING])
     _spend_nearly_all(space)
     identifier = space.begin("Five lives", SITES)
-    until(held.is_set)
+    until(held.is_set, seconds=SECONDS)
     may_join.set()
-    until(lambda: space.houses[LATE].did in coordinator.present(identifier))
+    until(lambda: space.houses[LATE].did in coordinator.present(identifier), seconds=SECONDS)
     _somebody_takes_consent_back(space)
     space.clock.ahead += timedelta(hours=7)
     go_on.set()
-    until(lambda: space.hub.call("study/show", {"study": identifier})["state"] in FINAL)
+    until(lambda: space.hub.call("study/show", {"study": identifier})["state"] in FINAL, seconds=SECONDS)
     study = space.hub.call("study/show", {"study": identifier})
     plan = StudyPlan.model_validate(space.hub.connector.conductor.study(identifier).plan)
     rounds = space.hub.call("study/rounds", {"study": identifier})
@@ -157,7 +150,7 @@ def _spend_nearly_all(space: Gathered) -> None:
     house = space.houses[POOR]
     agreement = space.hub.connector.dataspace.negotiate(house.did, house.dataset_iri(), 60.0)
     budget = house.connector.budget
-    until(lambda: [a for a in budget.accounts(DATASET) if a.basis == agreement.id], 30)
+    until(lambda: [a for a in budget.accounts(DATASET) if a.basis == agreement.id])
     account = budget.account(DATASET, space.hub.did, basis=agreement.id)
     house.connector.database.write(
         lambda connection: budget.spend(

@@ -14,8 +14,9 @@ import pytest
 
 from synthema.demo.patients import hospital_data
 from tests.e2e.misbehaving.reasons import refused_for_its_reason
-from tests.e2e.space import ended_run, log_text, until
+from tests.e2e.space import ended_run, log_text
 from tests.e2e.tls_space import FIVE, TlsSpace, tls_space
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -16,8 +16,8 @@ from synthema.errors import DeniedError, PeerError
 from synthema.runs.model import RunState
 from tests.e2e.house import site_policy, write_generator
 from tests.e2e.pair import PATIENCE, Pair, pair
-from tests.e2e.space import until
 from tests.e2e.transfer_commands import Commands
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

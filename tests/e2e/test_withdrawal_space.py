@@ -23,8 +23,9 @@ from synthema.demo.house import DATASET, House
 from synthema.demo.patients import HospitalData, hospital_data
 from synthema.demo.processes import prepare
 from tests.e2e import space as spaces
-from tests.e2e.space import HUB, REGISTRY, SITES, Space, data_space, ended_run, log_text, until
+from tests.e2e.space import HUB, REGISTRY, SITES, Space, data_space, ended_run, log_text
 from tests.e2e.wire import Wire
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,8 @@ import pytest
 from synthema.demo.patients import hospital_data
 from synthema.demo.processes import free_ports
 from synthema.federation.flare import FlareEnvironment
-from tests.e2e.space import HUB, SITES, Space, data_space, ended_run, log_text, until
+from tests.e2e.space import HUB, SITES, Space, data_space, ended_run, log_text
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.crash, pytest.mark.timeout(900)]
 

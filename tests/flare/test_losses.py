@@ -18,9 +18,9 @@ from synthema.errors import DeniedError
 from synthema.federation import StudyResult
 from synthema.federation.flare import FlareEnvironment
 from tests.flare.federation import AGREEMENT, Federation
-from tests.flare.test_refusals import until
 from tests.unit.federation.world import Summing
 from tests.unit.federation_engine.contract import plain_sum, without_noise
+from tests.waiting import until
 
 pytestmark = pytest.mark.crash
 
@@ -122,7 +122,7 @@ def test_a_kill_of_the_connector_ends_flare_at_its_site(running: Federation, tmp
         )
         assert connector.stdout is not None
         flare = psutil.Process(json.loads(connector.stdout.readline()))
-        until(lambda: len(running.hub.ask("sites")), lambda count: count == 4)
+        until(lambda: len(running.hub.ask("sites")), lambda count: count == 4, 60)
         connector.kill()
         connector.wait()
         connector.stdout.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,14 @@ from synthema.errors import DeniedError, PeerError
 from synthema.federation.flare import flare_name
 from synthema.federation.flare.kit import session_job, write_files
 from tests.flare.federation import AGREEMENT, Federation
+from tests.waiting import until
 
 CONFIG = "app/config/config_fed_client.json"
 
 
 def ended(running: Federation, job: str) -> dict[str, Any]:
     """The job's description once it is over."""
-    return until(lambda: running.hub.ask("meta", job), lambda meta: str(meta["status"]).startswith("FINISHED"))
-
-
-def until(read: Callable[[], Any], enough: Callable[[Any], bool], seconds: float = 60.0) -> Any:
-    end = time.monotonic() + seconds
-    while not enough(value := read()):
-        assert time.monotonic() < end, value
-        time.sleep(0.2)
-    return value
+    return until(lambda: running.hub.ask("meta", job), lambda meta: str(meta["status"]).startswith("FINISHED"), 60)
 
 
 def a_job(running: Federation) -> dict[str, Any]:

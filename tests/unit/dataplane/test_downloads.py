@@ -22,6 +22,7 @@ from synthema.dataspace.peer import TRANSFER_HEADER
 from synthema.errors import DeniedError, IntegrityError, PeerError
 from synthema.identity import tokens
 from tests.unit.dataspace.world import DATASET, PATIENCE, World, world
+from tests.waiting import until
 
 NAME = "artefact-1"
 CONTENT = os.urandom(2 * PIECE + 12345)
@@ -137,15 +138,12 @@ class TestOverHttp:
 
 def until_told(two: World, flow: str, state: str) -> None:
     """Wait until the provider's plane was told."""
-    deadline = 200
-    for _ in range(deadline):
-        with two.hospital.database.read() as connection:
-            if flows.get(connection, flow).state == state:
-                return
-        import time
 
-        time.sleep(0.05)
-    raise AssertionError(f"the plane was not told {state}")
+    def told() -> str:
+        with two.hospital.database.read() as connection:
+            return flows.get(connection, flow).state
+
+    until(told, lambda seen: seen == state, 10)
 
 
 def test_a_download_comes_in_pieces_with_its_progress(two: World, agreement: Agreement, tmp_path: Path) -> None:

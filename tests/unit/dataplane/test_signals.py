@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +24,7 @@ from synthema.web.security import install_guards
 from synthema.web.signalling import signalling_router
 from tests.unit.dataplane.another_plane import AnotherPlane
 from tests.unit.dataspace.world import DATASET, PATIENCE, World, listener, serving, url_of, world
+from tests.waiting import until
 
 SECRET = "s" * 43
 FORMAT = "Another-PULL"
@@ -32,10 +32,7 @@ FORMAT = "Another-PULL"
 
 def soon(look: Callable[[], Any], wanted: Any) -> None:
     """Wait until something is as it should be."""
-    deadline = time.monotonic() + PATIENCE
-    while (seen := look()) != wanted:
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.01)
+    until(look, lambda seen: seen == wanted, PATIENCE)
 
 
 def told_in_order(told: list[tuple[str, str]]) -> list[str]:

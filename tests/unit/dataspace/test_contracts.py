@@ -14,15 +14,13 @@ from synthema.dataspace.policy_wire import from_wire
 from synthema.dataspace.transitions import Kind
 from synthema.errors import ConflictError, DeniedError, IntegrityError, NotFoundError, PeerError
 from tests.unit.dataspace.world import DATASET, HIDDEN, PATIENCE, POLICY, World, offer_of, world
+from tests.waiting import until
 
 
 def settled(connectors: World, kind: Kind, state: str) -> None:
     """Wait until all processes of both sides are in this state."""
     both = (connectors.hospital.dataspace, connectors.hub.dataspace)
-    deadline = time.monotonic() + PATIENCE
-    while any(process.state != state for side in both for process in side.processes(kind)):
-        assert time.monotonic() < deadline, [p.state for side in both for p in side.processes(kind)]
-        time.sleep(0.01)
+    until(lambda: {p.state for side in both for p in side.processes(kind)}, lambda seen: seen <= {state}, PATIENCE)
 
 
 def test_a_negotiation_ends_in_the_same_agreement_on_both_sides(two: World) -> None:
@@ -262,9 +260,7 @@ def test_verbs_name_what_is_missing(two: World) -> None:
 
 
 def _pending(two: World) -> tuple:  # type: ignore[type-arg]
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := two.hospital.dataspace.processes("negotiation", pending=True):
-            return found
-        time.sleep(0.01)
-    raise AssertionError("nothing is held")
+    held: tuple = until(  # type: ignore[type-arg]
+        lambda: two.hospital.dataspace.processes("negotiation", pending=True), seconds=PATIENCE
+    )
+    return held

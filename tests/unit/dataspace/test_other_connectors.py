@@ -13,6 +13,7 @@ from synthema.dataspace import messages as m
 from synthema.dataspace.negotiation import agreement_in
 from synthema.errors import ConflictError, InputError
 from tests.unit.dataspace.world import DATASET, PATIENCE, World
+from tests.waiting import until
 
 TEXT = {"@id": "urn:a", "@type": "Agreement", "target": "urn:d", "assigner": "p", "assignee": "c",
         "permission": [{"action": "use"}]}  # fmt: skip
@@ -70,9 +71,7 @@ def unanswered(two: World, monkeypatch: pytest.MonkeyPatch) -> tuple[World, str,
     two.hospital.dataspace.stop()  # it says nothing of its own accord
     monkeypatch.setattr(two.hub.peers, "post", slowly)
     mine = two.hub.dataspace.request_contract(two.hospital.did, DATASET).id
-    deadline = time.monotonic() + PATIENCE
-    while not (theirs := two.hospital.dataspace.processes("negotiation")) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    theirs = until(lambda: two.hospital.dataspace.processes("negotiation"), seconds=PATIENCE)
     return two, mine, theirs[0].id
 
 

@@ -28,6 +28,7 @@ from tests.unit.dataspace.world import (
     settings_for,
     url_of,
 )
+from tests.waiting import until
 
 
 def hub_as_caller(two: World) -> Caller:
@@ -121,10 +122,7 @@ def test_a_lost_answer_is_asked_again_without_acting_twice(two: World, monkeypat
         monkeypatch.setattr(node.peers, "post", lossy)
     agreement = two.hub.dataspace.negotiate(two.hospital.did, DATASET, PATIENCE)
     process = two.hub.dataspace.request_compute(agreement, {}, PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while two.hospital.dataspace.processes("transfer")[0].state != "STARTED":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: two.hospital.dataspace.processes("transfer")[0].state, lambda state: state == "STARTED", PATIENCE)
     assert len(two.hospital.computer.started_flows) == 1
     assert len(two.hospital.office.agreements) == len(two.hub.office.agreements) == 1
     assert [s["state"] for s in two.hub.dataspace.timeline(process.id)] == ["REQUESTED", "STARTED"]
@@ -161,11 +159,8 @@ def test_a_crash_between_two_steps_is_made_good(tmp_path: Path) -> None:
             first.database.close()
             second = make_node(settings)
             with running(second, one):
-                deadline = time.monotonic() + PATIENCE
                 # The hub does not know this negotiation, so the hospital is turned away and ends it.
-                while not second.dataspace.process("negotiation", process.id).ended:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.02)
+                until(lambda: second.dataspace.process("negotiation", process.id).ended, seconds=PATIENCE)
 
 
 @pytest.mark.crash
@@ -182,7 +177,7 @@ def test_killed_in_the_middle_a_connector_loses_nothing_and_doubles_nothing(tmp_
             hospital = _start(tmp_path / "hospital", one, urls)
             processes = [hub.dataspace.request_contract(settings.did, DATASET, offer) for _ in range(20)]
             # Killed in the middle of it: some messages have gone through, and many have not.
-            _until_messages(hub, 25)
+            until(lambda: _messages(hub), lambda gone: gone >= 25, 60, 0.005)
             os.kill(hospital.pid, signal.SIGKILL)
             hospital.wait()
             hospital = _start(tmp_path / "hospital", one, urls)
@@ -202,12 +197,9 @@ def test_killed_in_the_middle_a_connector_loses_nothing_and_doubles_nothing(tmp_
                 assert {a.id for a in after.dataspace.agreements()} == agreed
 
 
-def _until_messages(node: Node, number: int) -> None:
-    """Wait until so many messages of negotiations have gone through."""
-    deadline = time.monotonic() + 60
-    while sum(len(node.dataspace.timeline(p.id)) for p in node.dataspace.processes("negotiation")) < number:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+def _messages(node: Node) -> int:
+    """How many messages of negotiations have gone through."""
+    return sum(len(node.dataspace.timeline(p.id)) for p in node.dataspace.processes("negotiation"))
 
 
 def _start(home: Path, listening: Any, urls: tuple[str, str]) -> subprocess.Popen[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from synthema.errors import DeniedError, NotFoundError
 from synthema.federation import Closing, Participant, ParticipationState, SiteLimits, StudyResult, StudyState
 from synthema.federation.going_on import heard, progress, sent
 from tests.unit.federation.world import HUB, SecureSum, Session, Summing, World, world
+from tests.waiting import until
 
 REFUSED, FAILED, FINISHED = ParticipationState.REFUSED, ParticipationState.FAILED, ParticipationState.FINISHED
 SOON = 5.0
@@ -27,12 +27,6 @@ def sums_over(w: World, result: object) -> list[list[str]]:
     for total, record in zip(result.state.values["totals"], result.rounds, strict=True):
         assert np.abs(np.array(total) - sum(exact[did] for did in record.survivors)).max() < 40 * record.sigma
     return [sorted(set(w.dids) - set(record.survivors)) for record in result.rounds]
-
-
-def until(there: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not there() and time.monotonic() < end:
-        time.sleep(0.02)
 
 
 def test_a_slow_site_is_left_out_of_a_round_and_comes_back_at_the_next(tmp_path: Path, clock: FixedClock) -> None:

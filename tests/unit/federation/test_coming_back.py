@@ -13,8 +13,9 @@ from synthema.clock import FixedClock
 from synthema.errors import DeniedError
 from synthema.federation import Participant, ParticipationState, SiteLimits, StudyPlan, StudyResult
 from synthema.federation.taking_part import Stopping
-from tests.unit.federation.test_coming_and_going import SOON, UNMASK, sums_over, until
+from tests.unit.federation.test_coming_and_going import SOON, UNMASK, sums_over
 from tests.unit.federation.world import Gone, SecureSum, Session, Summing, World, world
+from tests.waiting import until
 
 ROUNDS, RHO = 3, 0.2
 FINISHED, REFUSED = ParticipationState.FINISHED, ParticipationState.REFUSED

@@ -15,6 +15,7 @@ from synthema.federation.flare import Authority, FlareEnvironment, FlareHub, fla
 from synthema.federation.flare.hub import HubRelay
 from tests.unit.federation.world import World, site
 from tests.unit.federation_engine.test_environment import pretended
+from tests.waiting import until
 
 AGREEMENTS = {site(0): "agreement-1", site(1): "agreement-1", site(2): "agreement-1"}
 
@@ -66,10 +67,8 @@ def hub(
 
 
 def soon(hub: FlareHub, server: Server, jobs: int) -> None:
-    end = time.monotonic() + 10
-    while len(server.jobs) < jobs or hub.jobs()[0].job != f"job-{jobs - 1}":
-        assert time.monotonic() < end, server.jobs
-        time.sleep(0.01)
+    wanted = (jobs, f"job-{jobs - 1}")
+    until(lambda: (len(server.jobs), hub.jobs()[0].job), lambda seen: seen[0] >= wanted[0] and seen[1] == wanted[1], 10)
 
 
 def test_a_site_that_comes_late_or_comes_back_gets_into_the_job(
@@ -109,10 +108,7 @@ def test_a_session_that_nobody_needs_ends_and_the_next_study_begins_another(
     server.connects(*AGREEMENTS)
     relay = hub.session(AGREEMENTS, enough=3)
     monkeypatch.setattr(sessions, "_IDLE_SECONDS", 0.1)
-    end = time.monotonic() + 10
-    while not hub.jobs()[0].ending:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: hub.jobs()[0].ending, seconds=10)
     monkeypatch.setattr(sessions, "_IDLE_SECONDS", 900.0)
     question = {"ask": "work", "site": flare_name(site(0)), "last": {}, "job": "job-0"}
     assert hub._answer(question, b"")[0] == {"do": "close"}

@@ -11,7 +11,8 @@ import pytest
 from synthema.assembly import examination
 from synthema.assembly.examination import CHECKS
 from synthema.assembly.joining.certificates import MEMBERS_LIFETIME
-from tests.unit.joining.world import Site, Space, until
+from tests.unit.joining.world import Site, Space
+from tests.waiting import until
 
 Usage = namedtuple("Usage", "total used free")  # as shutil returns it
 

@@ -13,7 +13,8 @@ from synthema.assembly.joining.model import STEPS
 from synthema.errors import ConflictError, SynthemaError
 from synthema.identity import FileSigner
 from synthema.identity.multibase import encode_ed25519_key
-from tests.unit.joining.world import Site, Space, until
+from tests.unit.joining.world import Site, Space
+from tests.waiting import until
 
 Breaking = Callable[[Space, Site, dict[str, Any], pytest.MonkeyPatch], dict[str, Any]]
 

@@ -14,7 +14,8 @@ from synthema.errors import ConflictError, InputError, IntegrityError, SynthemaE
 from synthema.identity import credentials
 from synthema.permits import Agreement
 from synthema.provenance.model import SYNTHEMA
-from tests.unit.joining.world import Site, Space, until
+from tests.unit.joining.world import Site, Space
+from tests.waiting import until
 
 
 def _agree(site: Site, other: Site, identifier: str) -> None:

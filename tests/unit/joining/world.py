@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,11 +146,3 @@ def data_space(folder: Path, clock: FixedClock) -> Iterator[Space]:
         yield space
     finally:
         space.close()
-
-
-def until(good: Callable[[], object], seconds: float = 30.0) -> None:
-    """Return as soon as something holds; fails when it does not in time."""
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)

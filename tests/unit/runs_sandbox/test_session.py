@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from synthema.runs.sandbox import Sandbox, clear_leftovers
 from synthema.spi.model import Evaluation
 from tests.unit.runs_sandbox.conftest import HEAD, Open, analyse
 from tests.unit.spi.plugin_files import ANALYSIS, approved, manifest_text, write_plugin
+from tests.waiting import until
 
 PARAMETER = """
 [[parameters]]
@@ -29,14 +28,6 @@ description = "how often"
 """
 
 PATIENCE = 20.0
-
-
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true in time: what a worker prints is read beside its answers, and may come after."""
-    end = time.monotonic() + PATIENCE
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-    return holds()
 
 
 def test_a_session_serves_many_calls_and_keeps_the_plugins_state(open_plugin: Open) -> None:
@@ -93,7 +84,7 @@ def test_an_exception_leaves_as_its_type_and_place_without_values(open_plugin: O
         analyse(session)
     assert "ValueError at subject/__init__.py line" in caught.value.message
     assert "4711" not in caught.value.diagnostics()
-    assert eventually(lambda: "4711" in session.captured_output)
+    until(lambda: "4711" in session.captured_output, seconds=PATIENCE)
     with pytest.raises(PluginError):
         analyse(session)  # the session lives on
 
@@ -101,7 +92,7 @@ def test_an_exception_leaves_as_its_type_and_place_without_values(open_plugin: O
 def test_prints_are_captured_and_bounded(open_plugin: Open) -> None:
     session = open_plugin("print('hello'); os.write(1, b'raw'); print('x' * 10**6)\nreturn answer()")
     analyse(session)
-    assert eventually(lambda: session.captured_output.startswith("raw") or "hello" in session.captured_output)
+    until(lambda: session.captured_output.startswith("raw") or "hello" in session.captured_output, seconds=PATIENCE)
     assert len(session.captured_output) <= 64 * 1024
 
 
