@@ -1,9 +1,9 @@
 """A coordinator as a process of its own that kills itself: ``python -m tests.crash.coordinating FOLDER PORT ORDER``.
 
-``ORDER`` is JSON: ``die`` (after how many commits; 0 never), ``before`` (just before that commit instead of after
-it), how many ``rounds``, how long the coordinator waits, and whether it begins no later round before all members have
-read what became of the last one (``together``). The product knows nothing of this. The sites call over
-HTTP on loopback.
+``ORDER`` is JSON: ``die`` (after how many commits; 0 never; ``AT_ITS_END`` once the study has ended), ``before`` (just
+before that commit instead of after it), how many ``rounds``, how long the coordinator waits, and whether it begins no
+later round before all members have read what became of the last one (``together``). The product knows nothing of
+this. The sites call over HTTP on loopback.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select
 
 from synthema.canonical import canonical_json
 from synthema.clock import FixedClock
 from synthema.errors import ConflictError, SynthemaError
-from synthema.federation import Coordinator, StudyPlan
+from synthema.federation import Coordinator, StudyPlan, StudyState
+from synthema.federation.store import studies
 from synthema.storage import Database
 from tests.databases import new_database
 from tests.unit.federation.world import HUB, Keys, Log, Resolver, SecureSum, Session, Summing
@@ -33,6 +35,7 @@ from tests.waiting import until
 
 ROUNDS = 2
 RHO = 0.2
+AT_ITS_END = -1
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
@@ -55,10 +58,15 @@ def burn(database: Database, order: dict[str, Any]) -> None:
         if left == 0 and order["before"]:
             os.kill(os.getpid(), signal.SIGKILL)
         commit(group)
-        if left == 0:
+        if left == 0 or (order["die"] == AT_ITS_END and _has_ended(database)):
             os.kill(os.getpid(), signal.SIGKILL)
 
     database._commit = counting  # type: ignore[method-assign]
+
+
+def _has_ended(database: Database) -> bool:
+    with database.read() as connection:
+        return connection.execute(select(studies.c.state)).scalar() == StudyState.FINISHED
 
 
 def main(folder: Path, port: int, order: dict[str, Any]) -> None:
@@ -112,7 +120,7 @@ def main(folder: Path, port: int, order: dict[str, Any]) -> None:
     if not (folder / "result.json").exists():
         found: dict[str, Any]
         try:
-            result = coordinator.run_study(plan.id, hub)
+            result = coordinator.result(plan.id) or coordinator.run_study(plan.id, hub)  # killed once it had ended
             found = {"rounds": [record.number for record in result.rounds], "rho": result.rho} | result.state.values
         except SynthemaError as error:
             found = {"error": error.message}

@@ -3,7 +3,8 @@
 The coordinator is a process of its own with its own database, which kills itself at a commit, is started
 again, and kills itself some commits later, until the study has ended. The sites stay: they wait for it.
 
-By default it dies at two distances; ``SYNTHEMA_CRASH=full pytest tests/crash/test_rounds.py`` takes more.
+By default it dies at two distances, and once when the study has ended; ``SYNTHEMA_CRASH=full pytest
+tests/crash/test_rounds.py`` takes more.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from synthema.clock import FixedClock
 from synthema.demo.processes import free_ports
 from synthema.federation import Outcome, Participant, ParticipationState, SiteLimits, StudyPlan
 from tests.crash.calling import Calling
-from tests.crash.coordinating import NOW, ROUNDS
+from tests.crash.coordinating import AT_ITS_END, NOW, ROUNDS
 from tests.unit.federation.world import HUB, Session, Summing, World, world
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(280)]
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
-MOMENTS = [(13, True), (16, False)]
+MOMENTS = [(13, True), (16, False), (AT_ITS_END, False)]
 MORE = [(7, True), (9, False), (19, True), (23, False)] if os.environ.get("SYNTHEMA_CRASH") == "full" else []
 
 
